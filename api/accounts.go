@@ -1,0 +1,225 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"troupe/choreo"
+	"troupe/domain/account"
+)
+
+// accounts adds sign-up, sign-in, verification and passwords.
+func (s *Server) accounts() {
+	s.refuses(http.StatusNotFound, account.ErrNotFound, account.ErrUnknownToken)
+	s.refuses(http.StatusConflict, account.ErrTaken, account.ErrVerified)
+	s.refuses(http.StatusGone, account.ErrExpiredToken)
+	s.refuses(http.StatusUnauthorized, account.ErrSignIn)
+	s.refuses(http.StatusForbidden, account.ErrWrongPassword)
+
+	tags := []string{"accounts"}
+	register(s, anyone, huma.Operation{
+		OperationID: "sign-up", Method: http.MethodPost, Path: "/accounts", Tags: tags,
+		Summary: "Sign up", DefaultStatus: http.StatusCreated,
+		Description: "The verification mail is sent afterwards; `mail` of the account tells what became of it.",
+	}, s.signUp)
+	register(s, anyone, huma.Operation{
+		OperationID: "sign-in", Method: http.MethodPost, Path: "/sessions", Tags: tags,
+		Summary: "Sign in", DefaultStatus: http.StatusCreated,
+	}, s.signIn)
+	register(s, accountsAndStaff, huma.Operation{
+		OperationID: "get-account", Method: http.MethodGet, Path: "/accounts/{id}", Tags: tags,
+		Summary: "Read an account",
+	}, s.getAccount)
+	register(s, accountsOnly, huma.Operation{
+		OperationID: "request-verification-mail", Method: http.MethodPost, Path: "/accounts/{id}/verification-mails", Tags: tags,
+		Summary: "Send the verification mail again", DefaultStatus: http.StatusAccepted,
+	}, s.requestMail)
+	register(s, anyone, huma.Operation{
+		OperationID: "verify-account", Method: http.MethodPost, Path: "/verifications", Tags: tags,
+		Summary: "Verify an account with the token of its mail", DefaultStatus: http.StatusOK,
+	}, s.verify)
+	register(s, accountsOnly, huma.Operation{
+		OperationID: "change-password", Method: http.MethodPut, Path: "/accounts/{id}/password", Tags: tags,
+		Summary: "Change the password; other sessions end",
+	}, s.changePassword)
+}
+
+type accountBody struct {
+	AccountID string        `json:"accountId"`
+	Email     string        `json:"email"`
+	Name      string        `json:"name"`
+	State     account.State `json:"state" enum:"unverified,active"`
+	Mail      account.Mail  `json:"mail" enum:"pending,sent,failed" doc:"What became of the newest verification mail"`
+}
+
+type accountAnswer struct {
+	Receipt
+	Body accountBody
+}
+
+func answerAccount(a *account.Account, r Receipt) *accountAnswer {
+	return &accountAnswer{r, accountBody{a.ID, a.Email, a.Name, a.State, a.Mail}}
+}
+
+type signUpRequest struct {
+	Body struct {
+		Email    string `json:"email" example:"ana@example.com"`
+		Password string `json:"password" doc:"8 characters to 72 bytes"`
+		Name     string `json:"name"`
+	}
+}
+
+func (s *Server) signUp(ctx context.Context, in *signUpRequest) (*accountAnswer, error) {
+	person, err := account.NewPerson(in.Body.Email, in.Body.Name)
+	if err = errors.Join(err, account.CheckPassword("password", in.Body.Password)); err != nil {
+		return nil, err
+	}
+	hash, err := s.passwords.Hash(ctx, in.Body.Password)
+	if err != nil {
+		return nil, err
+	}
+	var a *account.Account
+	r, err := choreo.Commit(ctx, s.DB, "sign-up", func(ctx context.Context, tx *choreo.Tx) (err error) {
+		a, err = account.SignUp(ctx, tx, person, hash)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return answerAccount(a, ongoing(r)), nil
+}
+
+type signInRequest struct {
+	Body struct {
+		Email    string `json:"email"`
+		Password string `json:"password"`
+	}
+}
+
+type signInAnswer struct {
+	Body struct {
+		Token     string    `json:"token" doc:"To be sent as Authorization: Bearer"`
+		AccountID string    `json:"accountId"`
+		ExpiresAt time.Time `json:"expiresAt"`
+	}
+}
+
+func (s *Server) signIn(ctx context.Context, in *signInRequest) (*signInAnswer, error) {
+	session, err := account.SignIn(ctx, s.DB, s.passwords, s.SessionKey, s.SessionTTL, in.Body.Email, in.Body.Password)
+	if err != nil {
+		return nil, err
+	}
+	out := &signInAnswer{}
+	out.Body.Token, out.Body.AccountID, out.Body.ExpiresAt = session.Token, session.AccountID, session.ExpiresAt
+	return out, nil
+}
+
+type accountRequest struct {
+	ID string `path:"id"`
+}
+
+func (s *Server) getAccount(ctx context.Context, in *accountRequest) (*accountAnswer, error) {
+	if !caller(ctx).mayRead(in.ID) {
+		return nil, errNotFound
+	}
+	a, err := account.Get(ctx, s.DB.Pool(), in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return answerAccount(a, Receipt{}), nil
+}
+
+func (s *Server) requestMail(ctx context.Context, in *accountRequest) (*accountAnswer, error) {
+	if caller(ctx).AccountID != in.ID {
+		return nil, errNotFound
+	}
+	a, r, err := s.changeAccount(ctx, "request-verification-mail", in.ID,
+		func(_ context.Context, tx *choreo.Tx, a *account.Account) error { return a.RequestMail(tx) })
+	if err != nil {
+		return nil, err
+	}
+	return answerAccount(a, ongoing(r)), nil
+}
+
+type verificationRequest struct {
+	Body struct {
+		Token string `json:"token" doc:"As it stands in the mail"`
+	}
+}
+
+func (s *Server) verify(ctx context.Context, in *verificationRequest) (*accountAnswer, error) {
+	var a *account.Account
+	r, err := choreo.Commit(ctx, s.DB, "verify-account", func(ctx context.Context, tx *choreo.Tx) error {
+		loaded, expires, err := account.LoadByToken(ctx, tx, s.TokenKey, in.Body.Token)
+		if err != nil {
+			return err
+		}
+		a = loaded
+		if err := a.Verify(tx.Now(), expires); err != nil {
+			return err
+		}
+		return a.Save(ctx, tx)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return answerAccount(a, settled(r)), nil
+}
+
+type passwordRequest struct {
+	ID   string `path:"id"`
+	Body struct {
+		Current string `json:"current"`
+		New     string `json:"new" doc:"8 characters to 72 bytes"`
+	}
+}
+
+func (s *Server) changePassword(ctx context.Context, in *passwordRequest) (*accountAnswer, error) {
+	if caller(ctx).AccountID != in.ID {
+		return nil, errNotFound
+	}
+	if err := account.CheckPassword("new", in.Body.New); err != nil {
+		return nil, err
+	}
+	before, err := account.Get(ctx, s.DB.Pool(), in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if ok, err := s.passwords.Match(ctx, before.PasswordHash(), in.Body.Current); err != nil || !ok {
+		return nil, errors.Join(account.ErrWrongPassword, err)
+	}
+	hash, err := s.passwords.Hash(ctx, in.Body.New)
+	if err != nil {
+		return nil, err
+	}
+	a, r, err := s.changeAccount(ctx, "change-password", in.ID,
+		func(ctx context.Context, tx *choreo.Tx, a *account.Account) error {
+			if err := a.ChangePassword(before.PasswordHash(), hash); err != nil {
+				return err
+			}
+			return a.EndOtherSessions(ctx, tx, caller(ctx).session)
+		})
+	if err != nil {
+		return nil, err
+	}
+	return answerAccount(a, settled(r)), nil
+}
+
+// changeAccount is a command on one account: locked, changed and saved.
+func (s *Server) changeAccount(ctx context.Context, command, id string,
+	change func(context.Context, *choreo.Tx, *account.Account) error) (a *account.Account, r choreo.Receipt, err error) {
+	r, err = choreo.Commit(ctx, s.DB, command, func(ctx context.Context, tx *choreo.Tx) error {
+		if a, err = account.Load(ctx, tx, id); err != nil {
+			return err
+		}
+		if err := change(ctx, tx, a); err != nil {
+			return err
+		}
+		return a.Save(ctx, tx)
+	})
+	return a, r, err
+}

@@ -1,0 +1,105 @@
+package api
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"troupe/domain/order"
+	"troupe/events"
+)
+
+type orderBody struct {
+	OrderID      string             `json:"orderId"`
+	Lines        []events.OrderLine `json:"lines"`
+	Total        events.Money       `json:"total"`
+	State        order.State        `json:"state" enum:"submitted,confirmed,canceled,shipped"`
+	RefundStatus order.RefundStatus `json:"refundStatus" enum:"none,started,completed,failed" doc:"failed: the money is owed"`
+	Captured     events.Money       `json:"captured" doc:"What was taken, as far as is known"`
+	Refunded     events.Money       `json:"refunded" doc:"What of it was given back"`
+	ShippingInfo shippingInfo       `json:"shippingInfo"`
+	Carrier      string             `json:"carrier" enum:"none" doc:"What the carrier knows"`
+}
+
+type orderAnswer struct {
+	Receipt
+	Body orderBody
+}
+
+func (s *Server) getOrder(ctx context.Context, in *orderRequest) (*orderAnswer, error) {
+	return s.answerOrder(ctx, in.ID, Receipt{})
+}
+
+// selectOrders reads orders with their payments and where they go.
+const selectOrders = `
+	select o.order_id, o.account_id, o.lines, o.currency, o.total, o.state, o.refund_status,
+	       coalesce(p.captured, 0), coalesce(p.refunded, 0), s.name, s.street, s.city, s.postal_code, s.country
+	from orders o
+	left join payments p using (order_id)
+	join shipping_infos s on s.order_id = o.order_id and s.version = o.shipping_version `
+
+// answerOrder reads an order for its caller.
+func (s *Server) answerOrder(ctx context.Context, id string, r Receipt) (*orderAnswer, error) {
+	body, owner, err := scanOrder(s.DB.Pool().QueryRowContext(ctx, selectOrders+`where o.order_id = $1`, id))
+	if errors.Is(err, sql.ErrNoRows) || err == nil && !caller(ctx).mayRead(owner) {
+		return nil, errNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading order %s: %w", id, err)
+	}
+	return &orderAnswer{r, body}, nil
+}
+
+func scanOrder(row interface{ Scan(...any) error }) (body orderBody, owner string, err error) {
+	body.Carrier = "none"
+	to, lines := &body.ShippingInfo, []byte(nil)
+	err = row.Scan(&body.OrderID, &owner, &lines, &body.Total.Currency, &body.Total.Amount, &body.State, &body.RefundStatus,
+		&body.Captured.Amount, &body.Refunded.Amount, &to.Name, &to.Street, &to.City, &to.PostalCode, &to.Country)
+	if err == nil {
+		err = json.Unmarshal(lines, &body.Lines)
+	}
+	body.Captured.Currency, body.Refunded.Currency = body.Total.Currency, body.Total.Currency
+	return body, owner, err
+}
+
+type ordersRequest struct {
+	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
+	Cursor string `query:"cursor" doc:"The next of the answer before"`
+}
+
+type ordersAnswer struct {
+	Body struct {
+		Items []orderBody `json:"items"`
+		Next  *string     `json:"next" doc:"The cursor of the next page; null at the end"`
+	}
+}
+
+// listOrders gives one page. Ids of orders sort by the time of placing.
+func (s *Server) listOrders(ctx context.Context, in *ordersRequest) (*ordersAnswer, error) {
+	rows, err := s.DB.Pool().QueryContext(ctx, selectOrders+`
+		where ($1 or o.account_id = $2) and ($3 = '' or o.order_id < $3) order by o.order_id desc limit $4`,
+		caller(ctx).Staff, caller(ctx).AccountID, in.Cursor, in.Limit+1)
+	if err != nil {
+		return nil, fmt.Errorf("listing orders: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err says what matters
+	out := &ordersAnswer{}
+	out.Body.Items = []orderBody{}
+	for rows.Next() {
+		body, _, err := scanOrder(rows)
+		if err != nil {
+			return nil, fmt.Errorf("listing orders: %w", err)
+		}
+		out.Body.Items = append(out.Body.Items, body)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("listing orders: %w", err)
+	}
+	if len(out.Body.Items) > in.Limit {
+		out.Body.Items = out.Body.Items[:in.Limit]
+		out.Body.Next = &out.Body.Items[in.Limit-1].OrderID
+	}
+	return out, nil
+}

@@ -1,0 +1,75 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"troupe/choreo"
+)
+
+// register adds an operation: who may call it, what it takes and gives, and
+// what does it. Errors of the handler become problems by s.problemOf; unknown
+// fields, wrong types and broken rules of the body never reach it.
+func register[I, O any](s *Server, who access, op huma.Operation, handle func(context.Context, *I) (*O, error)) {
+	op.Metadata = map[string]any{accessKey: who}
+	if who != anyone {
+		op.Security = []map[string][]string{{bearer: {}}}
+	}
+	// takeBody bounds the time of reading. A deadline that outlives the body
+	// would cancel a handler that is still at work.
+	op.BodyReadTimeout = -1
+	huma.Register(s.huma, op, func(ctx context.Context, in *I) (*O, error) {
+		out, err := handle(ctx, in)
+		if err != nil {
+			return nil, s.problemOf(ctx, err)
+		}
+		return out, nil
+	})
+}
+
+// Receipt are the headers by which an accepted command can be followed. An
+// output embeds it.
+type Receipt struct {
+	Event    string `header:"Troupe-Event" doc:"Id of the last fact of the command"`
+	Saga     string `header:"Troupe-Saga" doc:"Id of the saga that goes on"`
+	Location string `header:"Location" doc:"Where the saga can be read"`
+}
+
+// settled is the receipt of a command that nothing goes on behind.
+func settled(r choreo.Receipt) Receipt { return Receipt{Event: r.EventID} }
+
+// ongoing is the receipt of a command that a saga goes on behind. A command
+// that found its saga running already fills in the saga alone.
+func ongoing(r choreo.Receipt) Receipt {
+	return Receipt{Event: r.EventID, Saga: r.Saga, Location: "/sagas/" + r.Saga}
+}
+
+// route sends a request to its handler, and answers with problems where the
+// mux would answer in plain text.
+func (s *Server) route(w http.ResponseWriter, r *http.Request) {
+	h, pattern := s.mux.Handler(r)
+	if pattern != "" {
+		s.mux.ServeHTTP(w, r)
+		return
+	}
+	probe := &headerProbe{header: http.Header{}}
+	h.ServeHTTP(probe, r)
+	if probe.status == http.StatusMethodNotAllowed {
+		w.Header().Set("Allow", probe.header.Get("Allow"))
+		s.writeProblem(w, probe.status, r.Method+" is not possible here; see the Allow header")
+		return
+	}
+	s.writeProblem(w, http.StatusNotFound, "there is nothing at this path")
+}
+
+// headerProbe takes an answer without its body.
+type headerProbe struct {
+	header http.Header
+	status int
+}
+
+func (p *headerProbe) Header() http.Header         { return p.header }
+func (p *headerProbe) Write(b []byte) (int, error) { return len(b), nil }
+func (p *headerProbe) WriteHeader(status int)      { p.status = status }

@@ -1,0 +1,198 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"troupe/api"
+	"troupe/choreo"
+	"troupe/choreo/embedded/embeddedtest"
+	"troupe/choreo/relay"
+	"troupe/domain"
+	"troupe/handlers"
+)
+
+const staffToken = "the-staff-token"
+
+// rig is the API over a database of the test's own, driven over HTTP.
+type rig struct {
+	t    *testing.T
+	db   *choreo.DB
+	api  *api.Server
+	url  string
+	logs *bytes.Buffer // what the API logged; read it when requests are done
+}
+
+func migrate(ctx context.Context, pool *sql.DB) error {
+	if err := choreo.Migrate(ctx, pool); err != nil {
+		return err
+	}
+	return domain.Migrate(ctx, pool)
+}
+
+// start starts the API; change may change its options.
+func start(t *testing.T, change ...func(*api.Options)) *rig {
+	t.Helper()
+	o := api.Options{
+		TokenKey: []byte("token key"), SessionKey: []byte("session key"),
+		CardKey: bytes.Repeat([]byte{7}, 32), StaffToken: staffToken,
+	}
+	r := &rig{t: t, logs: &bytes.Buffer{}}
+	o.Log = slog.New(slog.NewTextHandler(r.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	for _, c := range change {
+		c(&o)
+	}
+	flow, err := handlers.Flow(handlers.Outside{Blobs: o.Blobs, TokenKey: o.TokenKey, CardKey: o.CardKey})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool, err := sql.Open("postgres", embeddedtest.Database(t, migrate))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool.SetMaxOpenConns(10)
+	t.Cleanup(func() { _ = pool.Close() })
+	if r.db, err = choreo.Open(t.Context(), pool, flow, choreo.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	o.DB = r.db
+	if r.api, err = api.New(o); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(nil)
+	server.Config = r.api.HTTPServer()
+	server.Start()
+	t.Cleanup(server.Close)
+	r.url = server.URL
+	return r
+}
+
+// reply is an answer, read whole.
+type reply struct {
+	t      *testing.T
+	status int
+	header http.Header
+	body   []byte
+}
+
+// do sends a request with a JSON body, which may be a string as it is, nothing,
+// or a value.
+func (r *rig) do(method, path, token string, body any) *reply {
+	r.t.Helper()
+	var in io.Reader
+	switch b := body.(type) {
+	case nil:
+	case string:
+		in = strings.NewReader(b)
+	default:
+		data, err := json.Marshal(b)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		in = bytes.NewReader(data)
+	}
+	req, err := http.NewRequestWithContext(r.t.Context(), method, r.url+path, in)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	return r.send(req)
+}
+
+func (r *rig) send(req *http.Request) *reply {
+	r.t.Helper()
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	data, err := io.ReadAll(res.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return &reply{r.t, res.StatusCode, res.Header, data}
+}
+
+// is checks the status; a refusal must be a problem.
+func (p *reply) is(status int) *reply {
+	p.t.Helper()
+	if p.status != status {
+		p.t.Fatalf("status %d, want %d: %s", p.status, status, p.body)
+	}
+	if status >= 400 {
+		var problem struct {
+			Title  string
+			Status int
+		}
+		p.into(&problem)
+		if p.header.Get("Content-Type") != "application/problem+json" || problem.Status != status || problem.Title == "" {
+			p.t.Fatalf("%d is no problem (%s): %s", status, p.header.Get("Content-Type"), p.body)
+		}
+	}
+	return p
+}
+
+func (p *reply) into(v any) *reply {
+	p.t.Helper()
+	if err := json.Unmarshal(p.body, v); err != nil {
+		p.t.Fatalf("%v: %s", err, p.body)
+	}
+	return p
+}
+
+// locations are the places that a problem names.
+func (p *reply) locations() (all []string) {
+	p.t.Helper()
+	var problem struct {
+		Errors []struct{ Location string }
+	}
+	p.into(&problem)
+	for _, e := range problem.Errors {
+		all = append(all, e.Location)
+	}
+	return all
+}
+
+// signedIn makes an account and signs it in.
+func (r *rig) signedIn(email string) (id, token string) {
+	r.t.Helper()
+	person := map[string]string{"email": email, "password": "correct horse", "name": "Ana"}
+	r.do("POST", "/accounts", "", person).is(http.StatusCreated)
+	return r.signIn(email, "correct horse")
+}
+
+func (r *rig) signIn(email, password string) (id, token string) {
+	r.t.Helper()
+	var session struct{ AccountID, Token string }
+	r.do("POST", "/sessions", "", map[string]string{"email": email, "password": password}).
+		is(http.StatusCreated).into(&session)
+	return session.AccountID, session.Token
+}
+
+// sequence moves the facts committed so far to the log, as the relay does.
+func (r *rig) sequence() {
+	r.t.Helper()
+	for _, topic := range r.db.Flow().Topics() {
+		_, err := r.db.Pool().ExecContext(r.t.Context(), `insert into choreo.topics (topic, partitions)
+			values ($1, 4) on conflict do nothing`, topic)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	if _, err := relay.New(r.db, nil, slog.New(slog.DiscardHandler)).Sequence(r.t.Context()); err != nil {
+		r.t.Fatal(err)
+	}
+}

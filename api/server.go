@@ -1,0 +1,107 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"troupe/choreo"
+	"troupe/domain/account"
+	"troupe/providers/blobs"
+)
+
+// Options of a server.
+type Options struct {
+	DB         *choreo.DB
+	Blobs      *blobs.Store
+	TokenKey   []byte        // derives verification tokens; that of the handlers
+	SessionKey []byte        // under which bearer tokens are stored
+	CardKey    []byte        // encrypts card tokens, 32 bytes
+	StaffToken string        // bearer token of staff; empty: there is no staff
+	SessionTTL time.Duration // of a sign-in; 30 days by default
+	Log        *slog.Logger
+
+	Ready   func(context.Context) error // nil when ready, else what is missing; may be nil
+	Sandbox http.Handler                // below /sandbox/, for staff; may be nil
+	Metrics http.Handler                // at /metrics; may be nil
+}
+
+// Server is the HTTP API, an http.Handler that is safe for concurrent use.
+type Server struct {
+	Options
+	mux       *http.ServeMux
+	huma      huma.API
+	handler   http.Handler
+	refusals  []refusal
+	passwords *account.Passwords
+
+	stopping chan struct{} // closed when long polls have to end
+	stop     sync.Once
+}
+
+// New makes the server.
+func New(o Options) (*Server, error) {
+	if o.DB == nil || len(o.TokenKey) == 0 || len(o.SessionKey) == 0 {
+		return nil, errors.New("the API needs a database, a token key and a session key")
+	}
+	if o.SessionTTL == 0 {
+		o.SessionTTL = 30 * 24 * time.Hour
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	s := &Server{
+		Options: o, mux: http.NewServeMux(), stopping: make(chan struct{}),
+		passwords: account.NewPasswords(),
+	}
+	config := huma.DefaultConfig("Troupe", "1")
+	config.CreateHooks = nil // no $schema field in bodies: they are contracts
+	config.Formats = map[string]huma.Format{"application/json": huma.DefaultJSONFormat}
+	config.Transformers = []huma.Transformer{discreet}
+	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		bearer: {Type: "http", Scheme: "bearer", Description: "The token of POST /sessions, or that of staff."},
+	}
+	s.huma = humago.New(s.mux, config)
+	s.huma.UseMiddleware(s.admit, s.takeBody)
+
+	s.operations()
+	s.accounts()
+	s.orders()
+
+	if o.Sandbox != nil {
+		s.mux.Handle("GET /sandbox/", s.staffOnly(o.Sandbox))
+	}
+	if o.Metrics != nil {
+		s.mux.Handle("GET /metrics", o.Metrics)
+	}
+	s.handler = s.outermost(http.HandlerFunc(s.route))
+	return s, nil
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// OpenAPI is the description of the API, version 3.1.
+func (s *Server) OpenAPI() *huma.OpenAPI { return s.huma.OpenAPI() }
+
+// HTTPServer wraps the API in a server with sound timeouts and limits. Its
+// Shutdown ends long polls at once.
+func (s *Server) HTTPServer() *http.Server {
+	server := &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       time.Minute,
+		WriteTimeout:      2 * time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
+	}
+	server.RegisterOnShutdown(func() { s.stop.Do(func() { close(s.stopping) }) })
+	return server
+}

@@ -1,0 +1,244 @@
+package choreo
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lib/pq"
+)
+
+// Receipt is what a command that was committed can tell its caller.
+type Receipt struct {
+	EventID string // of its last fact, empty if it emitted none
+	Saga    string // empty if it emitted none
+}
+
+// Commit is the unit of work of a command: fn and its facts become durable
+// together or not at all. fn locks the aggregate's row first and emits then:
+// that order is what keeps the order of facts per key. In-transaction
+// reactions run before the commit; one of their failure facts rolls everything
+// back as a *RejectedError. fn runs again after a deadlock.
+func Commit(ctx context.Context, db *DB, command string, fn func(context.Context, *Tx) error) (Receipt, error) {
+	line := db.flow.Command(command)
+	if line == nil {
+		return Receipt{}, fmt.Errorf("the flow has no command %q", command)
+	}
+	for try := 1; ; try++ {
+		var r Receipt
+		err := db.InUnit(ctx, func(ctx context.Context, u *Unit) error {
+			u.command, u.trace = true, traceParent(ctx)
+			if err := fn(ctx, &Tx{Unit: u, emitter: command, declared: line.EmitsTypes}); err != nil {
+				return err
+			}
+			if n := len(u.queue); n > 0 {
+				r = Receipt{EventID: u.queue[n-1].ID, Saga: u.saga}
+			}
+			return nil
+		})
+		if err == nil {
+			return r, nil
+		}
+		if !transient(err) || try == 4 {
+			return Receipt{}, err
+		}
+	}
+}
+
+type traceKey struct{}
+
+// WithTraceParent puts a W3C traceparent into the context of a command, for
+// the facts that it emits.
+func WithTraceParent(ctx context.Context, traceparent string) context.Context {
+	return context.WithValue(ctx, traceKey{}, traceparent)
+}
+
+func traceParent(ctx context.Context) string {
+	t, _ := ctx.Value(traceKey{}).(string)
+	return t
+}
+
+// Unit is one transaction of the engine, with the facts emitted in it. Handlers
+// see it through their Tx; the engine's packages make it with InUnit.
+type Unit struct {
+	db      *DB
+	sql     *sql.Tx
+	now     time.Time
+	saga    string
+	trace   string
+	command bool
+	queue   []*pending
+	err     error
+}
+
+type pending struct {
+	Meta
+	fact Fact
+	data []byte
+}
+
+// InUnit runs fn in a transaction, then the in-transaction reactions to what
+// was emitted, writes the outbox and commits. An error rolls everything back.
+func (db *DB) InUnit(ctx context.Context, fn func(context.Context, *Unit) error) error {
+	sqlTx, err := db.pool.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("beginning a transaction: %w", err)
+	}
+	defer sqlTx.Rollback() //nolint:errcheck // after a commit it has nothing to do
+	u := &Unit{db: db, sql: sqlTx}
+	if err := sqlTx.QueryRowContext(ctx, `select choreo.troupe_now()`).Scan(&u.now); err != nil {
+		return fmt.Errorf("reading the clock: %w", err)
+	}
+	u.now = u.now.UTC()
+	if err := fn(ctx, u); err != nil {
+		return err
+	}
+	if err := u.reactInside(ctx); err != nil {
+		return err
+	}
+	emitted, err := u.writeOutbox(ctx)
+	if err != nil {
+		return err
+	}
+	if err := sqlTx.Commit(); err != nil {
+		return fmt.Errorf("committing: %w", err)
+	}
+	if emitted {
+		db.hint()
+	}
+	return nil
+}
+
+// SQL is the transaction itself, for the engine's own statements.
+func (u *Unit) SQL() *sql.Tx { return u.sql }
+
+// Clock is the engine's time at the start of the transaction, UTC.
+func (u *Unit) Clock() time.Time { return u.now }
+
+// For is the Tx that a rule runs with: caused by the event, undoing targets,
+// in the given redo round.
+func (u *Unit) For(rule *Rule, cause *Meta, round int, targets []Target) *Tx {
+	return &Tx{
+		Unit: u, emitter: rule.Consumer, declared: slices.Concat(rule.Emits, rule.FailsWith),
+		cause: cause, round: round, targets: targets,
+	}
+}
+
+// Err is the first error of an Emit in this transaction.
+func (u *Unit) Err() error { return u.err }
+
+// reactInside runs in-transaction reactions until none is left.
+func (u *Unit) reactInside(ctx context.Context) error {
+	for i := 0; i < len(u.queue) && u.err == nil; i++ {
+		p := u.queue[i]
+		for _, c := range u.db.flow.Consumers() {
+			if r := c.Rule(p.Type); r != nil && r.InTransaction {
+				if err := u.runInside(ctx, r, p); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return u.err
+}
+
+func (u *Unit) runInside(ctx context.Context, r *Rule, p *pending) error {
+	if !r.Domain {
+		_, err := u.sql.ExecContext(ctx, `insert into choreo.inbox (consumer, source, event_id, at)
+			values ($1, $2, $3, $4)`, r.Consumer, p.Source, p.ID, u.now)
+		if err != nil {
+			return fmt.Errorf("noting that %s ran inside: %w", r.Consumer, err)
+		}
+	}
+	event, err := r.Decode(p.Meta, p.data)
+	if err != nil {
+		return err
+	}
+	before := len(u.queue)
+	if err := r.React(ctx, u.For(r, &p.Meta, 0, nil), event); err != nil {
+		return fmt.Errorf("%s on %s %s: %w", r.Consumer, p.Type, p.ID, err)
+	}
+	p.RanIn = append(p.RanIn, r.Consumer)
+	for _, came := range u.queue[before:] {
+		if u.command && slices.Contains(r.FailsWith, came.Type) {
+			return &RejectedError{Consumer: r.Consumer, Fact: came.fact}
+		}
+	}
+	return u.err
+}
+
+// writeOutbox inserts the facts in emission order, in one statement. Domain
+// facts are not among them.
+func (u *Unit) writeOutbox(ctx context.Context) (bool, error) {
+	if u.err != nil {
+		return false, u.err
+	}
+	var id, typ, key, saga, causation, emitter, ranIn, trace []string
+	var at []time.Time
+	var data [][]byte
+	for _, p := range u.queue {
+		if u.db.flow.IsDomain(p.Type) {
+			continue
+		}
+		id, typ, key, saga = append(id, p.ID), append(typ, p.Type), append(key, p.Key), append(saga, p.Saga)
+		causation, emitter = append(causation, p.Causation), append(emitter, p.Emitter)
+		ranIn, trace = append(ranIn, strings.Join(p.RanIn, ",")), append(trace, p.TraceParent)
+		at, data = append(at, p.Time), append(data, p.data)
+	}
+	if len(id) == 0 {
+		return false, nil
+	}
+	_, err := u.sql.ExecContext(ctx, `
+		insert into choreo.outbox (event_id, type, key, saga, causation, emitter, ran_in, traceparent, at, data)
+		select f.event_id, f.type, f.key, f.saga, f.causation, f.emitter, f.ran_in, f.traceparent, f.at::timestamptz, f.data
+		from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bytea[])
+		     with ordinality as f (event_id, type, key, saga, causation, emitter, ran_in, traceparent, at, data, n)
+		order by n`,
+		pq.Array(id), pq.Array(typ), pq.Array(key), pq.Array(saga), pq.Array(causation), pq.Array(emitter),
+		pq.Array(ranIn), pq.Array(trace), pq.Array(timestamps(at)), pq.Array(data))
+	if err != nil {
+		return false, fmt.Errorf("writing %d facts to the outbox: %w", len(id), err)
+	}
+	return true, nil
+}
+
+func timestamps(at []time.Time) []string {
+	out := make([]string, len(at))
+	for i, t := range at {
+		out[i] = t.Format(time.RFC3339Nano)
+	}
+	return out
+}
+
+// freshID is a UUIDv7 of a command; a failing source of randomness fails the
+// transaction.
+func (u *Unit) freshID() string {
+	id, err := newID(u.now, u.db.random)
+	if err != nil && u.err == nil {
+		u.err = err
+	}
+	return id
+}
+
+// IsInfrastructure tells whether an error says nothing about the event: the
+// connection, a conflict, resources, an operator. Such work is done again.
+func IsInfrastructure(err error) bool {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.Is(err, sql.ErrConnDone) || errors.Is(err, errBadConn) {
+		return true
+	}
+	switch s := SQLState(err); {
+	case s == "":
+		return isNetwork(err)
+	default:
+		return slices.Contains([]string{"08", "40", "53", "55", "57", "58"}, s[:2])
+	}
+}
+
+// IsBroken tells whether an error says that the consumer itself is broken: a
+// statement that the database does not understand, a table that is not there.
+func IsBroken(err error) bool { return strings.HasPrefix(SQLState(err), "42") }

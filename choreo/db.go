@@ -1,0 +1,108 @@
+package choreo
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"github.com/lib/pq"
+)
+
+// OutboxChannel is notified, as a hint, after facts were committed; LogChannel
+// after they were sequenced.
+const (
+	OutboxChannel = "choreo_outbox"
+	LogChannel    = "choreo_log"
+)
+
+// Options of a database handle; the zero value is sound.
+type Options struct {
+	Random        io.Reader // for ids of commands; crypto/rand by default
+	MaxEventBytes int       // of a fact with its headers; 900 KiB by default
+}
+
+// DB is a database of the choreography. It is safe for concurrent use.
+type DB struct {
+	pool     *sql.DB
+	flow     *Flow
+	source   string
+	random   io.Reader
+	maxBytes int
+
+	hinting, hintAgain atomic.Bool
+}
+
+// Open makes a handle of a migrated database. The pool stays the caller's.
+func Open(ctx context.Context, pool *sql.DB, flow *Flow, o Options) (*DB, error) {
+	db := &DB{pool: pool, flow: flow, random: o.Random, maxBytes: o.MaxEventBytes}
+	if db.random == nil {
+		db.random = rand.Reader
+	}
+	if db.maxBytes == 0 {
+		db.maxBytes = 900 << 10
+	}
+	var id string
+	var epoch int
+	err := pool.QueryRowContext(ctx, `select database_id, epoch from choreo.source`).Scan(&id, &epoch)
+	if err != nil {
+		return nil, fmt.Errorf("reading which database this is (run `troupe migrate` first?): %w", err)
+	}
+	db.source = fmt.Sprintf("/troupe/%s/%d", id, epoch)
+	return db, nil
+}
+
+// Pool is the connection pool, for queries.
+func (db *DB) Pool() *sql.DB { return db.pool }
+
+// Flow is the choreography that this handle commits for.
+func (db *DB) Flow() *Flow { return db.flow }
+
+// Source is the ce_source of the facts that this database emits.
+func (db *DB) Source() string { return db.source }
+
+// Now reads the engine's clock.
+func (db *DB) Now(ctx context.Context) (now time.Time, err error) {
+	err = db.pool.QueryRowContext(ctx, `select choreo.troupe_now()`).Scan(&now)
+	return now.UTC(), err
+}
+
+// hint wakes the relay. It is sent after the commit and coalesced: inside the
+// transaction Postgres would serialise the commits of all notifiers. A lost
+// hint costs one polling interval.
+func (db *DB) hint() {
+	db.hintAgain.Store(true)
+	if !db.hinting.CompareAndSwap(false, true) {
+		return
+	}
+	go func() {
+		defer db.hinting.Store(false)
+		for db.hintAgain.Swap(false) {
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+			_, err := db.pool.ExecContext(ctx, `select pg_notify($1, '')`, OutboxChannel)
+			cancel()
+			if err != nil {
+				return
+			}
+		}
+	}()
+}
+
+// SQLState is the five-character code of a Postgres error, empty for others.
+func SQLState(err error) string {
+	var e *pq.Error
+	if errors.As(err, &e) {
+		return string(e.Code)
+	}
+	return ""
+}
+
+// transient tells whether running the same transaction again may succeed.
+func transient(err error) bool {
+	s := SQLState(err)
+	return s == "40001" || s == "40P01"
+}

@@ -1,0 +1,86 @@
+package choreo
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Fact is something that happened. It is met structurally, so that packages of
+// facts import nothing of the engine. FactType reads topic.Fact.version, such
+// as "orders.OrderCanceled.v1"; Key is the record key, which orders facts.
+// A fact may also have Validate() error, asked when it is emitted and when it
+// is read, and FailureReason() string, shown where a failure is shown.
+type Fact interface {
+	FactType() string
+	Key() string
+}
+
+// Meta is what the engine knows of an event beside its fact.
+type Meta struct {
+	ID          string    // of the event: a UUID of ours, any string of a foreign one
+	Source      string    // /troupe/<database id>/<epoch> where it is ours
+	Type        string    // topic.Fact.version
+	Key         string    // record key
+	Time        time.Time // when it was emitted, UTC
+	Saga        string    // correlation id
+	Causation   string    // id of the event reacted to, empty for a command's
+	Emitter     string    // the consumer or command
+	Sequence    int64     // in its topic partition, from 1; 0 where it has none
+	RanIn       []string  // consumers that ran in the emitting transaction
+	TraceParent string    // W3C trace context, empty where there is none
+}
+
+// Topic is the topic of a fact type: what stands before its first dot.
+func Topic(factType string) string {
+	topic, _, _ := strings.Cut(factType, ".")
+	return topic
+}
+
+// Topic is the logical topic of the event, without the prefix of the broker.
+func (m Meta) Topic() string { return Topic(m.Type) }
+
+// Event is a fact as a handler gets it.
+type Event[F Fact] struct {
+	Meta
+	Fact F
+}
+
+// Cause is an event whose reaction emits facts.
+type Cause interface{ cause() *Meta }
+
+func (e Event[F]) cause() *Meta { return &e.Meta }
+
+// decode reads the fact F of an event. Unknown fields are ignored; a fact that
+// does not validate is an error, as is one without a key.
+func decode[F Fact](m Meta, data []byte) (any, error) {
+	e := Event[F]{Meta: m}
+	if err := json.Unmarshal(data, &e.Fact); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", m.Type, err)
+	}
+	if err := validate(e.Fact); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+func validate(f Fact) error {
+	if v, ok := f.(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return fmt.Errorf("%s is not whole: %w", f.FactType(), err)
+		}
+	}
+	if f.Key() == "" {
+		return fmt.Errorf("%s has no key", f.FactType())
+	}
+	return nil
+}
+
+// Reason is why a failure fact says it failed, empty where it does not say.
+func Reason(f Fact) string {
+	if r, ok := f.(interface{ FailureReason() string }); ok {
+		return r.FailureReason()
+	}
+	return ""
+}

@@ -1,0 +1,275 @@
+package choreo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+	"time"
+)
+
+// Line is one line of a flow: a command, a reaction, or what a fact means.
+type Line interface{ addTo(*Flow) error }
+
+// Outcome is what a final fact means for its saga.
+type Outcome string
+
+// The outcomes, from best to worst; Owed is not an outcome of the saga but an
+// undo that is still due.
+const (
+	Completed Outcome = "completed"
+	Undone    Outcome = "undone"
+	Failed    Outcome = "failed"
+	Owed      Outcome = "owed"
+)
+
+// Flow is a choreography: who reacts to what, what may come of it, what undoes
+// it. It is immutable and safe for concurrent use.
+type Flow struct {
+	commands  map[string]*CommandLine
+	consumers map[string]*Consumer
+	order     []string // consumers as the flow lists them
+	finals    map[string]Outcome
+	domain    map[string]bool
+	facts     map[string]Fact // a zero fact of every type
+	emitted   map[string]bool
+	undoneBy  map[string][]string // step -> consumers that undo it
+}
+
+// NewFlow joins the lines. It is an error to use a name twice for different
+// things, to react twice to a fact under one name, or to undo what is not
+// there.
+func NewFlow(lines ...Line) (*Flow, error) {
+	f := &Flow{
+		commands: map[string]*CommandLine{}, consumers: map[string]*Consumer{},
+		finals: map[string]Outcome{}, domain: map[string]bool{}, facts: map[string]Fact{},
+		emitted: map[string]bool{}, undoneBy: map[string][]string{},
+	}
+	var errs []error
+	for _, line := range lines {
+		errs = append(errs, line.addTo(f))
+	}
+	for _, name := range f.order {
+		for _, r := range f.consumers[name].rules {
+			for _, target := range r.Undoes {
+				if f.commands[target] == nil && f.consumers[target] == nil {
+					errs = append(errs, fmt.Errorf("%s undoes %q, which is no command or consumer of this flow", name, target))
+				}
+				if !slices.Contains(f.undoneBy[target], name) {
+					f.undoneBy[target] = append(f.undoneBy[target], name)
+				}
+			}
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("the flow does not hold together: %w", err)
+	}
+	return f, nil
+}
+
+// Consumers are the consumers in the order of the flow.
+func (f *Flow) Consumers() []*Consumer {
+	all := make([]*Consumer, len(f.order))
+	for i, name := range f.order {
+		all[i] = f.consumers[name]
+	}
+	return all
+}
+
+// Consumer is the consumer of that name, nil if there is none.
+func (f *Flow) Consumer(name string) *Consumer { return f.consumers[name] }
+
+// Command is the command of that name, nil if there is none.
+func (f *Flow) Command(name string) *CommandLine { return f.commands[name] }
+
+// Final is what the fact type means for its saga; ok is false where nothing is
+// said.
+func (f *Flow) Final(factType string) (o Outcome, ok bool) {
+	o, ok = f.finals[factType]
+	return o, ok
+}
+
+// Knows tells whether any line names the fact type.
+func (f *Flow) Knows(factType string) bool { return f.facts[factType] != nil }
+
+// Facts are zero facts of every type the flow names, sorted by type, without
+// the domain facts.
+func (f *Flow) Facts() []Fact {
+	var all []Fact
+	for t, fact := range f.facts {
+		if !f.domain[t] {
+			all = append(all, fact)
+		}
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i].FactType() < all[j].FactType() })
+	return all
+}
+
+// Topics are the topics of all facts, sorted.
+func (f *Flow) Topics() []string {
+	var all []string
+	for _, fact := range f.Facts() {
+		if t := Topic(fact.FactType()); !slices.Contains(all, t) {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
+// IsDomain tells whether facts of the type stay inside their transaction.
+func (f *Flow) IsDomain(factType string) bool { return f.domain[factType] }
+
+// UndoneBy are the consumers that undo the command or consumer of that name.
+func (f *Flow) UndoneBy(name string) []string { return f.undoneBy[name] }
+
+func (f *Flow) know(facts ...Fact) (types []string) {
+	for _, fact := range facts {
+		f.facts[fact.FactType()] = fact
+		types = append(types, fact.FactType())
+	}
+	return types
+}
+
+// Consumer is one name: a consumer group on Kafka, with its reactions.
+type Consumer struct {
+	Name  string
+	rules []*Rule
+}
+
+// Rules are its reactions, one per fact type.
+func (c *Consumer) Rules() []*Rule { return c.rules }
+
+// Rule is its reaction to the fact type, nil if it has none.
+func (c *Consumer) Rule(factType string) *Rule {
+	for _, r := range c.rules {
+		if r.On == factType {
+			return r
+		}
+	}
+	return nil
+}
+
+// Topics are the topics it follows, sorted.
+func (c *Consumer) Topics() []string {
+	var topics []string
+	for _, r := range c.rules {
+		if t := Topic(r.On); !r.Domain && !slices.Contains(topics, t) {
+			topics = append(topics, t)
+		}
+	}
+	slices.Sort(topics)
+	return topics
+}
+
+// Local tells whether it is fed from the log instead of Kafka.
+func (c *Consumer) Local() bool { return c.rules[0].Local }
+
+// Rule is a reaction with its types erased: what the engine's packages run.
+type Rule struct {
+	Consumer      string
+	On            string // fact type
+	Emits         []string
+	FailsWith     []string
+	Undoes        []string
+	Irreversible  string // the reason, empty where it can be undone
+	Keeps         string // the reason, empty where leaving it harms
+	Within        time.Duration
+	After         time.Duration
+	GiveUpAfter   time.Duration // 0: never
+	InTransaction bool
+	Local         bool
+	Joins         bool
+	Domain        bool // the fact is a domain fact
+	Retry         RetryPolicy
+
+	Decode  func(Meta, []byte) (any, error)
+	Line    func(event any) string // orders steps; the fact's key by default
+	FactKey func(event any) string // by which steps are undone
+	React   func(context.Context, *Tx, any) error
+	Effect  *EffectRule // nil for a plain reaction
+	GiveUp  func(context.Context, *Tx, any, error) (Fact, error)
+}
+
+// EffectRule is an Effect with its types erased. Results are JSON.
+type EffectRule struct {
+	Load   func(ctx context.Context, tx *Tx, event any) (input any, err error)
+	Call   func(ctx context.Context, key string, event, input any) (result any, err error)
+	Record func(ctx context.Context, tx *Tx, event, result any) error
+	Ask    func(ctx context.Context, key string) (result any, happened bool, err error) // nil: cannot ask
+}
+
+// RetryPolicy says how a step is tried again: after Base, then Factor times as
+// long each time up to Most, with a fifth of jitter. A plain reaction is parked
+// after Tries.
+type RetryPolicy struct {
+	Base   time.Duration
+	Factor float64
+	Most   time.Duration
+	Tries  int
+}
+
+// CommandLine is a command in the flow.
+type CommandLine struct {
+	Name         string
+	EmitsTypes   []string
+	CancelsNames []string
+	emits        []Fact
+}
+
+// Command names a command, to be given the facts it emits. Its name is that of
+// Commit.
+func Command(name string) *CommandLine { return &CommandLine{Name: name} }
+
+// Emits says which facts the command may emit.
+func (c *CommandLine) Emits(facts ...Fact) *CommandLine {
+	c.emits = append(c.emits, facts...)
+	return c
+}
+
+// Cancels says that the command starts the undoing of these commands and
+// consumers of its saga, and itself takes back what is its own aggregate's.
+func (c *CommandLine) Cancels(names ...string) *CommandLine {
+	c.CancelsNames = append(c.CancelsNames, names...)
+	return c
+}
+
+func (c *CommandLine) addTo(f *Flow) error {
+	if f.commands[c.Name] != nil || f.consumers[c.Name] != nil {
+		return fmt.Errorf("the name %q is used twice", c.Name)
+	}
+	c.EmitsTypes = f.know(c.emits...)
+	f.commands[c.Name] = c
+	return nil
+}
+
+type finalLine struct {
+	fact    Fact
+	outcome Outcome
+}
+
+// Final says what a fact means for its saga, handled or not.
+func Final(f Fact, o Outcome) Line { return finalLine{f, o} }
+
+func (l finalLine) addTo(f *Flow) error {
+	f.know(l.fact)
+	f.finals[l.fact.FactType()] = l.outcome
+	return nil
+}
+
+type domainLine struct{ fact Fact }
+
+// Domain says that a fact is handled inside its own transaction, and stored
+// and published nowhere.
+func Domain(f Fact) Line { return domainLine{f} }
+
+func (l domainLine) addTo(f *Flow) error {
+	f.know(l.fact)
+	f.domain[l.fact.FactType()] = true
+	for _, c := range f.consumers {
+		if r := c.Rule(l.fact.FactType()); r != nil {
+			return fmt.Errorf("%s reacts to %s above the line that makes it a domain fact", c.Name, r.On)
+		}
+	}
+	return nil
+}

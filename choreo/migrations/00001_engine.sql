@@ -1,0 +1,153 @@
+-- +goose Up
+create schema choreo;
+
+-- The only clock of the engine. A simulation sets troupe.now in its session.
+-- +goose StatementBegin
+create function choreo.troupe_now() returns timestamptz language sql volatile as $$
+  select coalesce(nullif(current_setting('troupe.now', true), '')::timestamptz, clock_timestamp())
+$$;
+-- +goose StatementEnd
+
+-- Which database this is, and which of its timelines: ce_source.
+create table choreo.source (
+  only_row    boolean primary key default true check (only_row),
+  database_id text not null,
+  epoch       integer not null
+);
+
+-- Partition counts as the broker has them; `topics apply` writes them.
+create table choreo.topics (
+  topic      text primary key,
+  partitions integer not null check (partitions > 0)
+);
+
+-- Facts committed and not yet sequenced, in emission order.
+create table choreo.outbox (
+  id          bigint generated always as identity primary key,
+  event_id    text not null,
+  type        text not null,
+  key         text not null,
+  saga        text not null,
+  causation   text not null,
+  emitter     text not null,
+  ran_in      text not null,
+  traceparent text not null,
+  at          timestamptz not null,
+  data        bytea not null
+);
+
+-- One row per topic partition: the sequence of its last fact.
+create table choreo.streams (
+  id        integer generated always as identity primary key,
+  topic     text not null,
+  partition integer not null,
+  head      bigint not null default 0,
+  unique (topic, partition)
+);
+
+-- Up to which sequence a stream stands on Kafka. Apart from the head, so that
+-- the forwarder never waits for the sequencer.
+create table choreo.forwarded (
+  stream   integer primary key references choreo.streams,
+  sequence bigint not null
+);
+
+-- The last global position given out: one row, locked by the sequencer.
+create table choreo.log_head (
+  only_row boolean primary key default true check (only_row),
+  position bigint not null
+);
+insert into choreo.log_head (position) values (0);
+
+-- The event store: append only.
+create table choreo.event_log (
+  position    bigint primary key,
+  stream      integer not null references choreo.streams,
+  sequence    bigint not null,
+  event_id    text not null unique,
+  type        text not null,
+  key         text not null,
+  saga        text not null,
+  causation   text not null,
+  emitter     text not null,
+  ran_in      text not null,
+  traceparent text not null,
+  at          timestamptz not null,
+  data        bytea not null,
+  unique (stream, sequence)
+);
+create index event_log_saga on choreo.event_log (saga, position);
+
+-- What a consumer has taken: dedup by event id.
+create table choreo.inbox (
+  consumer text not null,
+  source   text not null,
+  event_id text not null,
+  at       timestamptz not null,
+  primary key (consumer, source, event_id)
+);
+
+-- Every reaction that is not simply applied and forgotten.
+create table choreo.steps (
+  id          bigint generated always as identity primary key,
+  consumer    text not null,
+  source      text not null,
+  event_id    text not null,  -- empty: undone before its event came
+  type        text not null,
+  key         text not null,
+  saga        text not null,
+  line        text not null,
+  meta        jsonb not null, -- the event's Meta
+  data        bytea not null,
+  state       text not null check (state in
+    ('waiting','calling','done','gave-up','undone','dropped','parked','unknown')),
+  head        boolean not null default false, -- first unfinished of its line
+  attempts    integer not null default 0,
+  due_at      timestamptz not null,
+  begun_at    timestamptz,          -- first attempt
+  called      boolean not null default false, -- an intent was committed
+  effect_key  text not null,        -- idempotency key of the call
+  lease       text not null default '',
+  lease_until timestamptz,
+  result      jsonb,
+  error       text not null default '',
+  created_at  timestamptz not null,
+  updated_at  timestamptz not null
+);
+create unique index steps_event on choreo.steps (consumer, source, event_id) where event_id <> '';
+create index steps_due on choreo.steps (consumer, due_at) where head and state = 'waiting';
+create index steps_lease on choreo.steps (consumer, lease_until) where state = 'calling';
+create index steps_line on choreo.steps (consumer, line, id) where state in ('waiting','calling','parked');
+create index steps_saga on choreo.steps (saga, consumer, key);
+
+-- Records that no consumer could read, kept for a look.
+create table choreo.quarantine (
+  topic         text not null,
+  topic_id      text not null,
+  partition     integer not null,
+  record_offset bigint not null,
+  consumer      text not null,   -- that met it first
+  reason        text not null,
+  headers       jsonb not null,
+  key           bytea,
+  data          bytea,           -- at most the first 64 KiB
+  size          bigint not null,
+  at            timestamptz not null,
+  primary key (topic, topic_id, partition, record_offset)
+);
+
+-- How far a Local() consumer has read the log.
+create table choreo.cursors (
+  consumer text primary key,
+  position bigint not null
+);
+
+-- Who is the one active relay.
+create table choreo.leases (
+  name   text primary key,
+  holder text not null,
+  until  timestamptz not null
+);
+
+-- +goose Down
+drop schema choreo cascade;

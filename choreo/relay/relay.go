@@ -1,0 +1,221 @@
+// Package relay takes committed facts to Kafka. The sequencer moves them from
+// the outbox to the append-only log and numbers them; the forwarder publishes
+// each topic partition in the order of its sequence. One relay is active per
+// database; others stand by.
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/google/uuid"
+	"github.com/lib/pq"
+
+	"troupe/choreo"
+	"troupe/choreo/broker"
+	"troupe/choreo/wire"
+)
+
+// Batch is how many facts one claim of the sequencer, and one turn of the
+// forwarder, take at most.
+const Batch = 1000
+
+// lease is how long a relay that is gone holds up its stand-by.
+const lease = 2 * time.Second
+
+// ErrStandby says that another relay is active.
+var ErrStandby = errors.New("another relay is active")
+
+// Relay is one relay process. Its steps, Sequence and Forward, do one thing and
+// return; Run calls them.
+type Relay struct {
+	db        *choreo.DB
+	publisher message.Publisher
+	holder    string
+	log       *slog.Logger
+}
+
+// New makes a relay that publishes to the given publisher.
+func New(db *choreo.DB, publisher message.Publisher, log *slog.Logger) *Relay {
+	return &Relay{db: db, publisher: publisher, holder: uuid.NewString(), log: log}
+}
+
+// Run relays until ctx ends. hints wakes it; without one it looks ten times a
+// second.
+func (r *Relay) Run(ctx context.Context, hints <-chan *pq.Notification) error {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	defer r.release()
+	var last string
+	for ctx.Err() == nil {
+		more, err := r.turn(ctx)
+		switch {
+		case err == nil:
+			if last != "" {
+				r.log.Info("relaying again")
+			}
+			last = ""
+		case ctx.Err() != nil:
+		case err.Error() != last:
+			last = err.Error()
+			r.log.Warn("relaying is held up; commands go on being accepted", "error", err)
+		}
+		if more {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-hints:
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+// turn sequences and forwards once; more tells that there is more to do now.
+func (r *Relay) turn(ctx context.Context) (more bool, err error) {
+	sequenced, err := r.Sequence(ctx)
+	if errors.Is(err, ErrStandby) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	forwarded, err := r.Forward(ctx)
+	return err == nil && (sequenced == Batch || forwarded >= Batch), err
+}
+
+// Sequence moves up to Batch facts from the outbox to the log, in the order in
+// which they were emitted, and gives each its partition, the next sequence of
+// that partition and a position. The commit is synchronous and returns before
+// anything of it is published: otherwise a crash gives one sequence to two
+// facts. Facts of one key are claimed in order, since their commands locked the
+// aggregate before they took their outbox ids.
+func (r *Relay) Sequence(ctx context.Context) (n int, err error) {
+	tx, err := r.db.Pool().BeginTx(ctx, nil)
+	if err != nil {
+		return 0, fmt.Errorf("sequencing: %w", err)
+	}
+	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
+	result, err := tx.ExecContext(ctx, `
+		insert into choreo.leases as l (name, holder, until)
+		select 'relay', $1, n + $2 * interval '1 second' from choreo.troupe_now() n
+		on conflict (name) do update set holder = excluded.holder, until = excluded.until
+		where l.holder = excluded.holder or l.until < choreo.troupe_now()`, r.holder, lease.Seconds())
+	if err != nil {
+		return 0, fmt.Errorf("taking the relay's lease: %w", err)
+	}
+	if held, err := result.RowsAffected(); err != nil || held == 0 {
+		return 0, errors.Join(ErrStandby, err)
+	}
+	claimed, err := claim(ctx, tx)
+	if err != nil {
+		return 0, err
+	}
+	if len(claimed) > 0 {
+		if err := number(ctx, tx, claimed); err != nil {
+			return 0, err
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		return 0, fmt.Errorf("committing %d sequences: %w", len(claimed), err)
+	}
+	return len(claimed), nil
+}
+
+// Forward publishes what the log holds beyond the forwarded sequences, up to
+// Batch facts of each partition, and stores how far it came. A partition that
+// cannot be written holds up only itself.
+func (r *Relay) Forward(ctx context.Context) (n int, err error) {
+	rows, err := r.db.Pool().QueryContext(ctx, `
+		select s.id, s.topic, s.partition, l.sequence, l.event_id, l.type, l.key, l.saga, l.causation, l.emitter,
+		       l.ran_in, l.traceparent, l.at, l.data
+		from choreo.streams s join choreo.forwarded f on f.stream = s.id,
+		lateral (select * from choreo.event_log where stream = s.id and sequence > f.sequence
+		         order by sequence limit $1) l
+		where s.head > f.sequence
+		order by s.topic, s.id, l.sequence`, Batch)
+	if err != nil {
+		return 0, fmt.Errorf("reading the log to forward: %w", err)
+	}
+	defer rows.Close()
+	topics := map[string]*outgoing{}
+	for rows.Next() {
+		var stream int
+		var topic, ranIn string
+		var partition int32
+		var data []byte
+		m := choreo.Meta{Source: r.db.Source()}
+		if err := rows.Scan(&stream, &topic, &partition, &m.Sequence, &m.ID, &m.Type, &m.Key, &m.Saga, &m.Causation,
+			&m.Emitter, &ranIn, &m.TraceParent, &m.Time, &data); err != nil {
+			return 0, err
+		}
+		if ranIn != "" {
+			m.RanIn = strings.Split(ranIn, ",")
+		}
+		if topics[topic] == nil {
+			topics[topic] = &outgoing{}
+		}
+		o := topics[topic]
+		o.messages = append(o.messages, wire.Message(m, data, partition))
+		o.streams, o.sequences = append(o.streams, stream), append(o.sequences, m.Sequence)
+	}
+	if err := rows.Err(); err != nil {
+		return 0, err
+	}
+	var errs []error
+	for topic, o := range topics {
+		err := r.publisher.Publish(topic, o.messages...)
+		errs = append(errs, err)
+		reached := o.reached(err)
+		for stream, sequence := range reached {
+			if _, err := r.db.Pool().ExecContext(ctx, `update choreo.forwarded set sequence = greatest(sequence, $2)
+				where stream = $1`, stream, sequence); err != nil {
+				return n, fmt.Errorf("storing how far %s is forwarded: %w", topic, err)
+			}
+		}
+		n += len(o.messages)
+	}
+	return n, errors.Join(errs...)
+}
+
+// outgoing is what goes to one topic, by stream and sequence.
+type outgoing struct {
+	messages  []*message.Message
+	streams   []int
+	sequences []int64
+}
+
+// reached is, per stream, the last sequence before the first that failed.
+func (o *outgoing) reached(err error) map[int]int64 {
+	var failed *broker.FailedError
+	if err != nil && !errors.As(err, &failed) {
+		return nil
+	}
+	reached := map[int]int64{}
+	var broken []int
+	for i, stream := range o.streams {
+		if failed != nil && failed.At[i] != nil {
+			broken = append(broken, stream)
+		}
+		if !slices.Contains(broken, stream) {
+			reached[stream] = o.sequences[i]
+		}
+	}
+	return reached
+}
+
+// release gives the lease up, so that a stand-by need not wait for its end.
+func (r *Relay) release() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if _, err := r.db.Pool().ExecContext(ctx, `delete from choreo.leases where name = 'relay' and holder = $1`, r.holder); err != nil {
+		r.log.Info("giving up the relay's lease", "error", err)
+	}
+}

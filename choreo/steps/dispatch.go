@@ -1,0 +1,111 @@
+package steps
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/lib/pq"
+)
+
+// idle is the longest the runner waits before it looks for steps that another
+// process put or left.
+const idle = time.Second
+
+// Run runs due steps until the context ends, then waits for those under way.
+func (r *Runner) Run(ctx context.Context) error {
+	var (
+		wg      sync.WaitGroup
+		mu      sync.Mutex
+		running = map[int64]string{} // step -> consumer
+	)
+	defer wg.Wait()
+	for ctx.Err() == nil {
+		mu.Lock()
+		busy := make([]int64, 0, len(running))
+		load := map[string]int{}
+		for id, consumer := range running {
+			busy = append(busy, id)
+			load[consumer]++
+		}
+		mu.Unlock()
+		due, next, err := r.due(ctx, busy, load)
+		if err != nil {
+			if ctx.Err() == nil {
+				r.o.Log.Warn("looking for due steps", "error", err)
+			}
+			next = idle
+		}
+		for _, d := range due {
+			mu.Lock()
+			running[d.id] = d.consumer
+			mu.Unlock()
+			wg.Go(func() {
+				if err := r.RunOne(ctx, d.id); err != nil && ctx.Err() == nil {
+					r.o.Log.Error("running a step", "consumer", d.consumer, "step", d.id, "error", err)
+				}
+				mu.Lock()
+				delete(running, d.id)
+				mu.Unlock()
+			})
+		}
+		timer := time.NewTimer(next)
+		select {
+		case <-ctx.Done():
+		case <-r.wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+	return nil
+}
+
+type dueStep struct {
+	id       int64
+	consumer string
+}
+
+// due finds the steps to start, leaving out those under way here, and how long
+// to wait before looking again.
+func (r *Runner) due(ctx context.Context, busy []int64, load map[string]int) ([]dueStep, time.Duration, error) {
+	names := make([]string, 0, len(r.consumers))
+	limits := make([]int64, 0, len(r.consumers))
+	for _, c := range r.consumers {
+		names = append(names, c.Name)
+		limits = append(limits, int64(max(0, r.o.Concurrency-load[c.Name])))
+	}
+	rows, err := r.db.Pool().QueryContext(ctx, `
+		select d.id, c.name, coalesce(extract(epoch from d.due_at - n.now), 0)
+		from (select choreo.troupe_now() as now) n,
+		     unnest($1::text[], $2::bigint[]) as c (name, room),
+		     lateral (
+		       (select id, due_at from choreo.steps
+		         where consumer = c.name and head and state = 'waiting' and id <> all ($3::bigint[])
+		           and due_at <= n.now + interval '1 second'
+		         order by due_at limit c.room)
+		       union all
+		       (select id, lease_until from choreo.steps
+		         where consumer = c.name and state = 'calling' and lease_until < n.now and id <> all ($3::bigint[])
+		         order by lease_until limit c.room)
+		     ) d`, pq.Array(names), pq.Array(limits), pq.Array(busy))
+	if err != nil {
+		return nil, 0, fmt.Errorf("finding due steps: %w", err)
+	}
+	defer rows.Close()
+	next := idle
+	var due []dueStep
+	for rows.Next() {
+		var d dueStep
+		var in float64
+		if err := rows.Scan(&d.id, &d.consumer, &in); err != nil {
+			return nil, 0, err
+		}
+		if in <= 0 {
+			due = append(due, d)
+		} else {
+			next = min(next, time.Duration(in*float64(time.Second)))
+		}
+	}
+	return due, max(next, time.Millisecond), rows.Err()
+}

@@ -1,0 +1,309 @@
+package steps
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	mrand "math/rand/v2"
+	"time"
+
+	"troupe/choreo"
+)
+
+// Options of a Runner; the zero value is sound.
+type Options struct {
+	Lease       time.Duration  // of a call, renewed while it runs; 10 s by default
+	CallTimeout time.Duration  // bounds one call; 30 s by default
+	Concurrency int            // steps of one consumer at the same time; 64 by default
+	Jitter      func() float64 // in [0,1); math/rand by default
+	Log         *slog.Logger
+}
+
+// Runner runs the steps of some consumers of a flow. Several may run the same
+// consumers against one database: a step is leased to one of them at a time.
+type Runner struct {
+	db        *choreo.DB
+	consumers []*choreo.Consumer
+	o         Options
+	wake      chan struct{}
+}
+
+// NewRunner makes a runner of the steps of these consumers.
+func NewRunner(db *choreo.DB, consumers []*choreo.Consumer, o Options) *Runner {
+	if o.Lease == 0 {
+		o.Lease = 10 * time.Second
+	}
+	if o.CallTimeout == 0 {
+		o.CallTimeout = 30 * time.Second
+	}
+	if o.Concurrency == 0 {
+		o.Concurrency = 64
+	}
+	if o.Jitter == nil {
+		o.Jitter = mrand.Float64
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Runner{db: db, consumers: consumers, o: o, wake: make(chan struct{}, 1)}
+}
+
+// Wake tells that a step may be due.
+func (r *Runner) Wake() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// step is a row on its way, with its event read.
+type step struct {
+	id        int64
+	meta      choreo.Meta
+	data      []byte
+	line      string
+	factKey   string
+	attempts  int
+	begun     time.Time // of the first attempt, zero before it
+	called    bool
+	effectKey string
+	lease     string
+
+	rule    *choreo.Rule
+	event   any
+	targets []choreo.Target
+}
+
+// RunOne runs one step that is due and whose line has come to it, and returns
+// when it has ended or must wait. It does nothing where another runner has it.
+func (r *Runner) RunOne(ctx context.Context, id int64) error {
+	s := &step{id: id}
+	var input any
+	outcome := stopped
+	err := r.db.InUnit(ctx, func(ctx context.Context, u *choreo.Unit) error {
+		o, in, err := r.begin(ctx, u, s)
+		outcome, input = o, in
+		return err
+	})
+	switch {
+	case err != nil && s.rule == nil:
+		return err // nothing is known of the step: it stays due
+	case err != nil:
+		s.lease = ""
+		return r.failed(ctx, s, err, false)
+	case outcome == finished:
+		r.Wake()
+		return nil
+	case outcome != called:
+		return nil
+	}
+	s.called, s.attempts = true, s.attempts+1
+	return r.call(ctx, s, input)
+}
+
+type beginning int
+
+const (
+	stopped  beginning = iota // nothing to do now
+	finished                  // the step is done
+	called                    // the intent is committed: the call comes next
+)
+
+// begin is the first transaction of a step: a plain reaction runs, an effect
+// loads its input and leaves its intent.
+func (r *Runner) begin(ctx context.Context, u *choreo.Unit, s *step) (beginning, any, error) {
+	found, err := r.take(ctx, u, s)
+	if err != nil || !found {
+		return stopped, nil, err
+	}
+	targets, wait, err := Undoes(ctx, u, r.db.Flow(), s.rule, s.meta, s.factKey)
+	if err != nil {
+		return stopped, nil, err
+	}
+	if wait {
+		_, err := u.SQL().ExecContext(ctx, `update choreo.steps set due_at = $2, updated_at = $3 where id = $1`,
+			s.id, u.Clock().Add(waitForCall), u.Clock())
+		return stopped, nil, err
+	}
+	s.targets = targets
+	tx := u.For(s.rule, &s.meta, 0, targets)
+	if s.rule.Effect == nil {
+		if err := s.rule.React(ctx, tx, s.event); err != nil {
+			return stopped, nil, err
+		}
+		return finished, nil, r.finish(ctx, u, s, Done, nil)
+	}
+	input, err := s.rule.Effect.Load(ctx, tx, s.event)
+	if errors.Is(err, choreo.Skip) {
+		return finished, nil, r.finish(ctx, u, s, Done, nil)
+	}
+	if err != nil {
+		return stopped, nil, err
+	}
+	s.lease = token()
+	if s.begun.IsZero() {
+		s.begun = u.Clock()
+	}
+	_, err = u.SQL().ExecContext(ctx, `update choreo.steps set state = 'calling', called = true, attempts = $2,
+		begun_at = $3, lease = $4, lease_until = $5, updated_at = $6 where id = $1`,
+		s.id, s.attempts+1, s.begun, s.lease, u.Clock().Add(r.o.Lease), u.Clock())
+	return called, input, err
+}
+
+// take locks the step's row if it is due and nobody has it, and reads it.
+func (r *Runner) take(ctx context.Context, u *choreo.Unit, s *step) (bool, error) {
+	var meta []byte
+	var consumer string
+	var begun sql.NullTime
+	err := u.SQL().QueryRowContext(ctx, `select consumer, meta, data, line, key, attempts, begun_at, called, effect_key
+		from choreo.steps where id = $1 and (state = 'waiting' and head and due_at <= $2
+			or state = 'calling' and lease_until < $2)
+		for update skip locked`, s.id, u.Clock()).
+		Scan(&consumer, &meta, &s.data, &s.line, &s.factKey, &s.attempts, &begun, &s.called, &s.effectKey)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("taking step %d: %w", s.id, err)
+	}
+	s.begun = begun.Time
+	if err := json.Unmarshal(meta, &s.meta); err != nil {
+		return false, fmt.Errorf("reading the event of step %d: %w", s.id, err)
+	}
+	var rule *choreo.Rule
+	if c := r.db.Flow().Consumer(consumer); c != nil {
+		rule = c.Rule(s.meta.Type)
+	}
+	if rule != nil {
+		s.event, err = rule.Decode(s.meta, s.data)
+	} else {
+		err = fmt.Errorf("%s does not react to %s in this binary", consumer, s.meta.Type)
+	}
+	if err != nil { // left for a binary that can
+		r.o.Log.Error("a step cannot be read", "step", s.id, "error", err)
+		_, err := u.SQL().ExecContext(ctx, `update choreo.steps set due_at = $2, error = $3 where id = $1`,
+			s.id, u.Clock().Add(time.Minute), short(err))
+		return false, err
+	}
+	s.rule = rule
+	return true, nil
+}
+
+// call makes the call and records what came of it.
+func (r *Runner) call(ctx context.Context, s *step, input any) error {
+	callCtx, cancel := context.WithTimeout(ctx, r.o.CallTimeout)
+	defer cancel()
+	go r.renew(callCtx, s)
+	result, err := protect(func() (any, error) { return s.rule.Effect.Call(callCtx, s.effectKey, s.event, input) })
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err() // we are stopping: the lease runs out, and the call is made again
+		}
+		return r.failed(ctx, s, err, true)
+	}
+	return r.record(ctx, s, result)
+}
+
+// renew keeps the lease while the call runs.
+func (r *Runner) renew(ctx context.Context, s *step) {
+	tick := time.NewTicker(r.o.Lease / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			_, err := r.db.Pool().ExecContext(ctx, `update choreo.steps
+				set lease_until = choreo.troupe_now() + make_interval(secs => $3)
+				where id = $1 and lease = $2 and state = 'calling'`, s.id, s.lease, r.o.Lease.Seconds())
+			if err != nil && ctx.Err() == nil {
+				r.o.Log.Warn("renewing a lease", "consumer", s.rule.Consumer, "step", s.id, "error", err)
+			}
+		}
+	}
+}
+
+// record ends a step whose call succeeded. It does nothing where the lease was
+// lost: the step's outcome is then another runner's.
+func (r *Runner) record(ctx context.Context, s *step, result any) error {
+	body, err := json.Marshal(result)
+	if err != nil {
+		return r.failed(ctx, s, fmt.Errorf("writing the result: %w", err), true)
+	}
+	err = r.db.InUnit(ctx, func(ctx context.Context, u *choreo.Unit) error {
+		ours, err := r.holds(ctx, u, s)
+		if err != nil || !ours {
+			return err
+		}
+		tx := u.For(s.rule, &s.meta, 0, s.targets)
+		if err := s.rule.Effect.Record(ctx, tx, s.event, result); err != nil {
+			return fmt.Errorf("recording the result: %w", err)
+		}
+		return r.finish(ctx, u, s, Done, body)
+	})
+	if err != nil {
+		return r.failed(ctx, s, err, true)
+	}
+	r.Wake()
+	return nil
+}
+
+// holds locks the row if this runner's lease is still the one in it.
+func (r *Runner) holds(ctx context.Context, u *choreo.Unit, s *step) (bool, error) {
+	var id int64
+	err := u.SQL().QueryRowContext(ctx, `select id from choreo.steps
+		where id = $1 and state = 'calling' and lease = $2 for update`, s.id, s.lease).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// finish gives the step its outcome and wakes the next of its line. What the
+// step undid is undone with it.
+func (r *Runner) finish(ctx context.Context, u *choreo.Unit, s *step, state string, result []byte) error {
+	if err := u.Err(); err != nil {
+		return err
+	}
+	if state == Done {
+		if err := SetUndone(ctx, u, s.targets, s.meta.Saga, s.factKey); err != nil {
+			return err
+		}
+	}
+	_, err := u.SQL().ExecContext(ctx, `update choreo.steps set state = $2, head = false, lease = '', lease_until = null,
+		begun_at = coalesce(begun_at, $4), result = $3::jsonb, error = '', updated_at = $4 where id = $1`,
+		s.id, state, sql.NullString{String: string(result), Valid: result != nil}, u.Clock())
+	if err != nil {
+		return fmt.Errorf("ending step %d: %w", s.id, err)
+	}
+	return promote(ctx, u, s.rule.Consumer, s.line)
+}
+
+// backoff is how long to wait after the given attempt, counted from 1: the
+// policy's exponential, with a fifth of jitter either way.
+func backoff(p choreo.RetryPolicy, attempt int, jitter float64) time.Duration {
+	d := float64(p.Base) * math.Pow(p.Factor, float64(attempt-1))
+	return time.Duration(min(d, float64(p.Most)) * (0.8 + 0.4*jitter))
+}
+
+func token() string {
+	b := make([]byte, 12)
+	_, _ = rand.Read(b) // never fails (crypto/rand)
+	return hex.EncodeToString(b)
+}
+
+// protect turns a panic of a handler into its error.
+func protect(f func() (any, error)) (out any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return f()
+}

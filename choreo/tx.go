@@ -1,0 +1,117 @@
+package choreo
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Tx is the transaction that a command or a reaction runs in. It is not safe
+// for concurrent use, and of no use after the function that it was given to.
+type Tx struct {
+	*Unit
+	emitter  string
+	declared []string // fact types that the flow lets the emitter emit
+	cause    *Meta    // nil in a command
+	round    int      // how often the step was redone
+	targets  []Target // what this reaction undoes
+	ordinals map[string]int
+}
+
+// Now is the engine's time at the start of the transaction, UTC.
+func (tx *Tx) Now() time.Time { return tx.now }
+
+// NewID is a fresh id: random in a command, derived in a reaction, so that one
+// that runs again makes the same.
+func (tx *Tx) NewID() string {
+	if tx.cause != nil {
+		return derivedID(tx.cause, tx.emitter, "", tx.ordinal("", ""), tx.round)
+	}
+	return tx.freshID()
+}
+
+// Saga is the id of the saga that the facts of this transaction belong to.
+func (tx *Tx) Saga() string {
+	if tx.saga == "" {
+		tx.saga = tx.freshID()
+	}
+	return tx.saga
+}
+
+// JoinSaga makes a command's facts part of a saga that runs already. It comes
+// before the first Emit.
+func (tx *Tx) JoinSaga(saga string) { tx.saga = saga }
+
+// Emit puts facts in the outbox of this transaction. A fact that is not whole,
+// not declared or too large makes the transaction fail.
+func (tx *Tx) Emit(facts ...Fact) { tx.emit(tx.cause, facts) }
+
+// EmitFor is Emit for the reaction to one event among several.
+func (tx *Tx) EmitFor(c Cause, facts ...Fact) { tx.emit(c.cause(), facts) }
+
+func (tx *Tx) emit(cause *Meta, facts []Fact) {
+	for _, fact := range facts {
+		if err := tx.add(cause, fact); err != nil && tx.err == nil {
+			tx.err = fmt.Errorf("%s emits %s: %w", tx.emitter, fact.FactType(), err)
+		}
+	}
+}
+
+func (tx *Tx) add(cause *Meta, fact Fact) error {
+	if !slices.Contains(tx.declared, fact.FactType()) {
+		return ErrUndeclared
+	}
+	if err := validate(fact); err != nil {
+		return err
+	}
+	data, err := json.Marshal(fact)
+	if err != nil {
+		return fmt.Errorf("writing its JSON: %w", err)
+	}
+	if most := tx.db.maxBytes; len(data)+headerBytes > most {
+		return fmt.Errorf("%w: %d bytes, at most %d with headers", ErrTooLarge, len(data), most)
+	}
+	m := Meta{
+		Source: tx.db.source, Type: fact.FactType(), Key: fact.Key(), Time: tx.now,
+		Saga: tx.Saga(), Emitter: tx.emitter, TraceParent: tx.trace,
+	}
+	if cause == nil {
+		m.ID = tx.freshID()
+	} else {
+		m.Causation, m.Saga, m.TraceParent = cause.ID, cause.Saga, cause.TraceParent
+		m.ID = derivedID(cause, tx.emitter, m.Type, tx.ordinal(cause.ID, m.Type), tx.round)
+	}
+	tx.queue = append(tx.queue, &pending{Meta: m, fact: fact, data: data})
+	return nil
+}
+
+// headerBytes bounds what the headers of a record of ours take.
+const headerBytes = 2 << 10
+
+// ordinal counts the facts of one type, or the ids, that a cause brought here.
+func (tx *Tx) ordinal(cause, what string) int {
+	if tx.ordinals == nil {
+		tx.ordinals = map[string]int{}
+	}
+	n := tx.ordinals[cause+" "+what]
+	tx.ordinals[cause+" "+what]++
+	return n
+}
+
+// ExecContext runs a statement in the transaction.
+func (tx *Tx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return tx.sql.ExecContext(ctx, query, args...)
+}
+
+// QueryContext runs a query in the transaction.
+func (tx *Tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return tx.sql.QueryContext(ctx, query, args...)
+}
+
+// QueryRowContext runs a query for one row in the transaction.
+func (tx *Tx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	return tx.sql.QueryRowContext(ctx, query, args...)
+}

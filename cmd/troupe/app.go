@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/lib/pq"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"troupe/api"
+	"troupe/choreo"
+	"troupe/choreo/broker"
+	"troupe/choreo/consume"
+	"troupe/choreo/relay"
+	"troupe/choreo/steps"
+	"troupe/domain"
+	"troupe/handlers"
+	"troupe/providers/blobs"
+	"troupe/providers/mail"
+	"troupe/providers/payment"
+)
+
+// app is what the parts share: a database, the choreography, a broker.
+type app struct {
+	config *config
+	log    *slog.Logger
+	url    string // of the database, with our limits
+	pool   *sql.DB
+	blobs  *blobs.Store
+	flow   *choreo.Flow
+	db     *choreo.DB
+	broker broker.Config
+
+	metrics *prometheus.Registry
+}
+
+// openApp connects to the database and builds the choreography over the
+// outside that the configuration names. An empty database URL or broker list
+// is for parts that need none.
+func openApp(ctx context.Context, c *config) (*app, error) {
+	a := &app{config: c, log: c.logger(), metrics: prometheus.NewRegistry()}
+	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a.broker = broker.Config{Brokers: c.Brokers, Prefix: c.Prefix, Log: a.log}
+	var err error
+	if a.url, err = databaseURL(c.DatabaseURL); err != nil {
+		return nil, err
+	}
+	if a.pool, err = openPool(ctx, a.url, c.Connections); err != nil {
+		return nil, err
+	}
+	if err := a.outside(ctx); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
+	return a, nil
+}
+
+func openPool(ctx context.Context, url string, connections int) (*sql.DB, error) {
+	connector, err := pq.NewConnector(url)
+	if err != nil {
+		return nil, errors.New("TROUPE_DATABASE_URL cannot be read") // the error may quote the password
+	}
+	pool := sql.OpenDB(connector)
+	pool.SetMaxOpenConns(connections)
+	pool.SetMaxIdleConns(connections)
+	pool.SetConnMaxIdleTime(time.Minute)
+	if err := pool.PingContext(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("reaching the database: %w", err), pool.Close())
+	}
+	return pool, nil
+}
+
+// outside makes the providers and the flow. A provider that is not configured
+// is one that no part at hand talks to.
+func (a *app) outside(ctx context.Context) (err error) {
+	out := handlers.Outside{
+		TokenKey: key("verification tokens", a.config.TokenKey), CardKey: key("cards", a.config.CardKey),
+		ForbiddenTags: a.config.forbiddenTags(),
+	}
+	if a.config.SMTPURL != "" {
+		if out.Mail, err = mail.NewSMTP(a.config.SMTPURL, a.config.MailFrom); err != nil {
+			return err
+		}
+	}
+	if a.config.PaymentURL != "" {
+		if out.Payments, err = payment.NewStripe(a.config.PaymentURL, a.config.PaymentKey); err != nil {
+			return err
+		}
+	}
+	if a.config.BlobsURL != "" {
+		o := []blobs.Option{blobs.CreateBucket()}
+		if a.config.FailCorrupt {
+			o = append(o, blobs.FailCorrupt())
+		}
+		if a.blobs, err = blobs.Open(ctx, a.config.BlobsURL, o...); err != nil {
+			return err
+		}
+		out.Blobs = a.blobs
+	}
+	a.flow, err = handlers.Flow(out)
+	return err
+}
+
+// openDB makes the engine's handle, once the database is migrated.
+func (a *app) openDB(ctx context.Context) (err error) {
+	a.db, err = choreo.Open(ctx, a.pool, a.flow, choreo.Options{MaxEventBytes: a.config.MaxEvent})
+	return err
+}
+
+func (a *app) close() error {
+	var errs []error
+	if a.blobs != nil {
+		errs = append(errs, a.blobs.Close())
+	}
+	return errors.Join(append(errs, a.pool.Close())...)
+}
+
+func (a *app) migrate(ctx context.Context) error { return domain.Migrate(ctx, a.pool) }
+
+func (a *app) applyTopics(ctx context.Context) ([]broker.Topic, error) {
+	return broker.ApplyTopics(ctx, a.broker, a.pool, a.flow.Topics(), a.config.Partitions)
+}
+
+// consumers prepares the consumers of these names, all of them without one.
+func (a *app) consumers(names []string) (*consume.Process, error) {
+	all := a.flow.Consumers()
+	if len(names) > 0 {
+		all = nil
+		for _, name := range names {
+			c := a.flow.Consumer(name)
+			if c == nil {
+				return nil, usageError{fmt.Errorf("there is no consumer %q; `troupe run --help` lists them", name)}
+			}
+			all = append(all, c)
+		}
+	}
+	return consume.NewProcess(a.db, a.broker, all, consume.NewMetrics(a.metrics), steps.Options{})
+}
+
+// runConsumers runs them until ctx ends.
+func (a *app) runConsumers(ctx context.Context, p *consume.Process) error {
+	hints := &consume.Hints{}
+	listener, notes := a.listen(choreo.LogChannel)
+	defer listener.Close() //nolint:errcheck // it only says that it was closed before
+	go func() {
+		for range notes {
+			hints.Give()
+		}
+	}()
+	return p.Run(ctx, hints)
+}
+
+// runRelay runs a relay until ctx ends.
+func (a *app) runRelay(ctx context.Context) error {
+	publisher, err := broker.NewPublisher(a.broker)
+	if err != nil {
+		return err
+	}
+	defer publisher.Close() //nolint:errcheck // what was not acknowledged is published again
+	listener, notes := a.listen(choreo.OutboxChannel)
+	defer listener.Close() //nolint:errcheck // it only says that it was closed before
+	return relay.New(a.db, publisher, a.log).Run(ctx, notes)
+}
+
+// listen hears a channel of the database; while it is not connected nothing
+// comes, and its hearers poll.
+func (a *app) listen(channel string) (*pq.Listener, <-chan *pq.Notification) {
+	l := pq.NewListener(a.url, 100*time.Millisecond, 5*time.Second, nil)
+	go func() { _ = l.Listen(channel) }() // it goes on trying until the listener is closed
+	return l, l.NotificationChannel()
+}
+
+// api makes the HTTP API.
+func (a *app) api(ready func(context.Context) error, sandbox http.Handler) (*api.Server, error) {
+	return api.New(api.Options{
+		DB: a.db, Blobs: a.blobs, TokenKey: key("verification tokens", a.config.TokenKey),
+		SessionKey: key("sessions", a.config.SessionKey), CardKey: key("cards", a.config.CardKey),
+		StaffToken: a.config.StaffToken, Log: a.log, Ready: ready, Sandbox: sandbox, Metrics: a.metricsHandler(),
+	})
+}
+
+func (a *app) metricsHandler() http.Handler {
+	return promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{})
+}
+
+// serve serves until ctx ends, then gives requests under way a second.
+func serve(ctx context.Context, server *http.Server, l net.Listener) error {
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(l) }()
+	select {
+	case err := <-done:
+		return fmt.Errorf("serving HTTP: %w", err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if server.Shutdown(grace) != nil {
+		return server.Close()
+	}
+	return nil
+}
+
+// health is the HTTP server of a part that serves nothing else.
+func (a *app) health(ready func(context.Context) error) *http.Server {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		if err := ready(r.Context()); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ready")
+	})
+	mux.Handle("GET /metrics", a.metricsHandler())
+	return &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+}
+
+// databaseReady tells whether the database answers.
+func (a *app) databaseReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if err := a.pool.PingContext(ctx); err != nil {
+		return fmt.Errorf("the database does not answer: %w", err)
+	}
+	return nil
+}

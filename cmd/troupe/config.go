@@ -1,0 +1,161 @@
+package main
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+	"github.com/spf13/pflag"
+)
+
+// config is read from the environment; what has a flag may be given as one too.
+// Secrets have none: a command line can be read by others on the machine.
+type config struct {
+	HTTP  string `env:"TROUPE_HTTP" flag:"http" usage:"address to serve HTTP on"`
+	Kafka string `env:"TROUPE_KAFKA" flag:"kafka" usage:"address of the embedded Kafka broker"`
+	Data  string `env:"TROUPE_DATA" flag:"data" usage:"folder of everything that 'troupe up' keeps"`
+
+	DatabaseURL string   `env:"TROUPE_DATABASE_URL"`
+	Connections int      `env:"TROUPE_CONNECTIONS" flag:"connections" usage:"most database connections of this process"`
+	Brokers     []string `env:"TROUPE_KAFKA_BROKERS" flag:"brokers" usage:"Kafka to use, host:port,…"`
+	Prefix      string   `env:"TROUPE_PREFIX" flag:"prefix" usage:"what stands before topics and groups on the broker"`
+	Partitions  int      `env:"TROUPE_PARTITIONS" flag:"partitions" usage:"partitions of a topic that is made" envDefault:"8"`
+	MaxEvent    int      `env:"TROUPE_MAX_EVENT_BYTES" flag:"max-event-bytes" usage:"largest fact with its headers, in bytes" envDefault:"921600"`
+
+	StaffToken string `env:"TROUPE_STAFF_TOKEN"`
+	TokenKey   string `env:"TROUPE_TOKEN_KEY"`
+	SessionKey string `env:"TROUPE_SESSION_KEY"`
+	CardKey    string `env:"TROUPE_CARD_KEY"`
+	PaymentKey string `env:"TROUPE_PAYMENT_KEY"`
+
+	SMTPURL      string `env:"TROUPE_SMTP_URL"` // may hold a password, so it is no flag
+	MailFrom     string `env:"TROUPE_MAIL_FROM" flag:"mail-from" usage:"sender of our mails" envDefault:"Troupe <troupe@example.com>"`
+	PaymentURL   string `env:"TROUPE_PAYMENT_URL" flag:"payment-url" usage:"base URL of the payment provider"`
+	BlobsURL     string `env:"TROUPE_BLOBS_URL" flag:"blobs-url" usage:"where files are kept, file:///… or s3://…"`
+	FailCorrupt  bool   `env:"TROUPE_BLOBS_FAIL_CORRUPT" flag:"blobs-fail-corrupt" usage:"for tests: refuse to copy files with 'corrupt' in their name"`
+	ForbiddenTag string `env:"TROUPE_FORBIDDEN_TAGS" flag:"forbidden-tags" usage:"tag names that are rejected, with commas between"`
+
+	SandboxHTTP  string        `env:"TROUPE_SANDBOX_HTTP" flag:"sandbox-http" usage:"address of the sandbox's HTTP server" envDefault:"127.0.0.1:0"`
+	SandboxSMTP  string        `env:"TROUPE_SANDBOX_SMTP" flag:"sandbox-smtp" usage:"address of the sandbox's SMTP server" envDefault:"127.0.0.1:0"`
+	SandboxDelay time.Duration `env:"TROUPE_SANDBOX_DELAY" flag:"sandbox-delay" usage:"how much later the sandbox answers"`
+
+	LogLevel  slog.Level `env:"TROUPE_LOG_LEVEL"`
+	LogFormat string     `env:"TROUPE_LOG_FORMAT" envDefault:"text"`
+}
+
+// readConfig reads the environment over the defaults of the command at hand.
+func readConfig(defaults config) (*config, error) {
+	c := defaults
+	if err := env.Parse(&c); err != nil {
+		return nil, fmt.Errorf("reading the environment: %w", err)
+	}
+	return &c, nil
+}
+
+// flags adds a flag for every field that has one and is named.
+func (c *config) flags(set *pflag.FlagSet, names ...string) {
+	v, t := reflect.ValueOf(c).Elem(), reflect.TypeFor[config]()
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name := f.Tag.Get("flag")
+		if name == "" || !contains(names, name) {
+			continue
+		}
+		usage := f.Tag.Get("usage") + " ($" + f.Tag.Get("env") + ")"
+		switch p := v.Field(i).Addr().Interface().(type) {
+		case *string:
+			set.StringVar(p, name, *p, usage)
+		case *[]string:
+			set.StringSliceVar(p, name, *p, usage)
+		case *int:
+			set.IntVar(p, name, *p, usage)
+		case *bool:
+			set.BoolVar(p, name, *p, usage)
+		case *time.Duration:
+			set.DurationVar(p, name, *p, usage)
+		}
+	}
+}
+
+func contains(list []string, s string) bool {
+	for _, x := range list {
+		if x == s {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *config) logger() *slog.Logger {
+	o := &slog.HandlerOptions{Level: c.LogLevel}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(os.Stderr, o))
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, o))
+}
+
+// require checks that the named variables are set, and names all that are not.
+func (c *config) require(vars ...string) error {
+	v, t := reflect.ValueOf(c).Elem(), reflect.TypeFor[config]()
+	var missing []string
+	for i := range t.NumField() {
+		if name := t.Field(i).Tag.Get("env"); contains(vars, name) && v.Field(i).IsZero() {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("set %s (or use `troupe up`, which needs none of them)", strings.Join(missing, " and "))
+	}
+	return nil
+}
+
+// key derives 32 bytes for one purpose from a secret of any length.
+func key(purpose, secret string) []byte {
+	sum := sha256.Sum256([]byte("troupe " + purpose + "\x00" + secret))
+	return sum[:]
+}
+
+func (c *config) forbiddenTags() []string {
+	return strings.FieldsFunc(c.ForbiddenTag, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// databaseURL adds the limits that every connection of the engine has: a
+// process that is stopped inside a transaction would otherwise hold its locks
+// for ever.
+func databaseURL(raw string) (string, error) {
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme == "" {
+		return "", fmt.Errorf("TROUPE_DATABASE_URL is no URL such as postgres://user@host/database")
+	}
+	q := u.Query()
+	for name, value := range map[string]string{
+		"binary_parameters": "yes", "application_name": "troupe", "connect_timeout": "5",
+		"idle_in_transaction_session_timeout": "10000", "statement_timeout": "30000", "lock_timeout": "10000",
+		"tcp_user_timeout": "10000",
+	} {
+		if !q.Has(name) {
+			q.Set(name, value)
+		}
+	}
+	u.RawQuery = q.Encode()
+	return u.String(), nil
+}
+
+// dataDir is where `troupe up` keeps things unless it is told.
+func dataDir() string {
+	if base := os.Getenv("XDG_DATA_HOME"); base != "" {
+		return filepath.Join(base, "troupe")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return ".troupe"
+	}
+	return filepath.Join(home, ".local", "share", "troupe")
+}

@@ -1,0 +1,72 @@
+// Command troupe is the whole of Troupe in one binary: everything in one process
+// (troupe up), or the parts alone (troupe api, relay, run, sandbox).
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes: 0 done, 1 failed, 2 a wrong command line.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	os.Exit(run(ctx, os.Args[1:]))
+}
+
+func run(ctx context.Context, args []string) int {
+	root := &cobra.Command{
+		Use:   "troupe",
+		Short: "A choreography of small Kafka consumers",
+		Long: "Troupe does what must follow a commit: as facts on Kafka topics, with one small consumer for each,\n" +
+			"and failure facts that wake the consumers which undo what went before.\n\n" +
+			"Exit codes: 0 done, 1 failed, 2 wrong command line.",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w\nRun `%s --help`", err, c.CommandPath())}
+	})
+	for _, add := range []func() (*cobra.Command, error){
+		upCommand, apiCommand, relayCommand, runCommand, sandboxCommand, migrateCommand, topicsCommand, healthCommand,
+	} {
+		c, err := add()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "troupe:", err)
+			return exitUsage
+		}
+		root.AddCommand(c)
+	}
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(os.Stderr, "troupe:", err)
+	var usage usageError
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// usageError is a wrong command line.
+type usageError struct{ error }
+
+func noArgs(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("%s takes no argument, not %q", c.CommandPath(), args[0])}
+	}
+	return nil
+}

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"troupe/handlers"
+	"troupe/sandbox"
+)
+
+// part makes a command that runs one part alone. needs are the variables that
+// must be set, flags those that may be given as flags.
+func part(use, short, long string, needs, flags []string, run func(context.Context, *config, []string) error) (*cobra.Command, error) {
+	c, err := readConfig(config{HTTP: "127.0.0.1:8080", Connections: 10})
+	if err != nil {
+		return nil, err
+	}
+	cmd := &cobra.Command{Use: use, Short: short, Long: long, Args: noArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := c.require(needs...); err != nil {
+				return usageError{err}
+			}
+			return run(cmd.Context(), c, args)
+		}}
+	c.flags(cmd.Flags(), flags...)
+	return cmd, nil
+}
+
+var (
+	needsDatabase = []string{"TROUPE_DATABASE_URL"}
+	needsBoth     = []string{"TROUPE_DATABASE_URL", "TROUPE_KAFKA_BROKERS"}
+	needsOutside  = append(needsBoth[:2:2], "TROUPE_TOKEN_KEY", "TROUPE_CARD_KEY", "TROUPE_SMTP_URL",
+		"TROUPE_PAYMENT_URL", "TROUPE_PAYMENT_KEY", "TROUPE_BLOBS_URL")
+)
+
+func apiCommand() (*cobra.Command, error) {
+	return part("api", "Serve the HTTP API alone", "",
+		append(needsDatabase[:1:1], "TROUPE_TOKEN_KEY", "TROUPE_SESSION_KEY", "TROUPE_CARD_KEY", "TROUPE_STAFF_TOKEN", "TROUPE_BLOBS_URL"),
+		[]string{"http", "connections", "blobs-url", "max-event-bytes"},
+		func(ctx context.Context, c *config, _ []string) error {
+			return withDB(ctx, c, func(a *app) error {
+				server, err := a.api(a.databaseReady, nil)
+				if err != nil {
+					return err
+				}
+				return listenAndServe(ctx, c, server.HTTPServer())
+			})
+		})
+}
+
+func relayCommand() (*cobra.Command, error) {
+	return part("relay", "Take committed facts to Kafka", "One relay is active per database; more stand by.",
+		needsBoth, []string{"http", "connections", "brokers", "prefix"},
+		func(ctx context.Context, c *config, _ []string) error {
+			return withDB(ctx, c, func(a *app) error {
+				g, ctx := errgroup.WithContext(ctx)
+				g.Go(func() error { return a.runRelay(ctx) })
+				g.Go(func() error { return listenAndServe(ctx, c, a.health(a.databaseReady)) })
+				return g.Wait()
+			})
+		})
+}
+
+func runCommand() (*cobra.Command, error) {
+	flow, err := handlers.Flow(handlers.Outside{})
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, c := range flow.Consumers() {
+		names = append(names, c.Name)
+	}
+	cmd, err := part("run CONSUMER…", "Run consumers alone", "Run one consumer, or several, in this process:\n  "+strings.Join(names, "\n  "),
+		needsOutside, []string{"http", "connections", "brokers", "prefix", "payment-url", "blobs-url", "mail-from", "forbidden-tags", "blobs-fail-corrupt", "max-event-bytes"},
+		func(ctx context.Context, c *config, args []string) error {
+			return withDB(ctx, c, func(a *app) error {
+				p, err := a.consumers(args)
+				if err != nil {
+					return err
+				}
+				g, ctx := errgroup.WithContext(ctx)
+				g.Go(func() error { return a.runConsumers(ctx, p) })
+				g.Go(func() error {
+					return listenAndServe(ctx, c, a.health(func(ctx context.Context) error {
+						return errors.Join(p.Ready(), a.databaseReady(ctx))
+					}))
+				})
+				return g.Wait()
+			})
+		})
+	if err != nil {
+		return nil, err
+	}
+	cmd.ValidArgs = names
+	cmd.Args = func(_ *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return usageError{errors.New("name at least one consumer; `troupe run --help` lists them")}
+		}
+		return nil
+	}
+	return cmd, nil
+}
+
+func sandboxCommand() (*cobra.Command, error) {
+	return part("sandbox", "Play the world outside: mail and payments",
+		"A server that speaks the real protocols (SMTP, the Stripe calls used), remembers what it\nreceived and fails on demand. For development and tests.",
+		append(needsDatabase[:1:1], "TROUPE_STAFF_TOKEN"),
+		[]string{"sandbox-http", "sandbox-smtp", "sandbox-delay", "connections"},
+		func(ctx context.Context, c *config, _ []string) error {
+			url, err := databaseURL(c.DatabaseURL)
+			if err != nil {
+				return err
+			}
+			pool, err := openPool(ctx, url, c.Connections)
+			if err != nil {
+				return err
+			}
+			defer pool.Close() //nolint:errcheck // we are ending
+			s, err := sandbox.Start(ctx, sandbox.Options{
+				Database: pool, SMTPAddr: c.SandboxSMTP, HTTPAddr: c.SandboxHTTP, StaffToken: c.StaffToken,
+				PaymentKey: c.PaymentKey, Delay: c.SandboxDelay, Log: c.logger(),
+			})
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(os.Stderr, "sandbox: payments http://%s, mail smtp://%s\n", s.HTTPAddr(), s.SMTPAddr())
+			<-ctx.Done()
+			return closeWithin(time.Second, s.Close)
+		})
+}
+
+func migrateCommand() (*cobra.Command, error) {
+	return part("migrate", "Bring the database to this version", "", needsDatabase, nil,
+		func(ctx context.Context, c *config, _ []string) error {
+			a, err := openApp(ctx, c)
+			if err != nil {
+				return err
+			}
+			return errors.Join(a.migrate(ctx), a.close())
+		})
+}
+
+func topicsCommand() (*cobra.Command, error) {
+	apply, err := part("apply", "Make the topics that are missing", "Makes the topics that are missing and writes down how many partitions each has, for the relay.\nA topic that is there is not changed.",
+		needsBoth, []string{"brokers", "prefix", "partitions"},
+		func(ctx context.Context, c *config, _ []string) error {
+			a, err := openApp(ctx, c)
+			if err != nil {
+				return err
+			}
+			topics, err := a.applyTopics(ctx)
+			if err != nil {
+				return errors.Join(err, a.close())
+			}
+			w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+			for _, t := range topics {
+				state := "there"
+				if t.Created {
+					state = "made"
+				}
+				fmt.Fprintf(w, "%s%s\t%d partitions\t%s\n", c.Prefix, t.Name, t.Partitions, state)
+			}
+			return errors.Join(w.Flush(), a.close())
+		})
+	if err != nil {
+		return nil, err
+	}
+	topics := &cobra.Command{Use: "topics", Short: "The topics on Kafka"}
+	topics.AddCommand(apply)
+	return topics, nil
+}
+
+func healthCommand() (*cobra.Command, error) {
+	return part("health", "Ask the part on --http whether it is ready", "For health checks of containers: exit code 0 when it is ready.", nil, []string{"http"},
+		func(ctx context.Context, c *config, _ []string) error {
+			host, port, err := net.SplitHostPort(c.HTTP)
+			if err != nil {
+				return usageError{fmt.Errorf("--http: %w", err)}
+			}
+			if host == "" || host == "0.0.0.0" || host == "::" {
+				host = "127.0.0.1"
+			}
+			ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+			defer cancel()
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", nil)
+			if err != nil {
+				return err
+			}
+			res, err := http.DefaultClient.Do(req)
+			if err != nil {
+				return err
+			}
+			defer res.Body.Close() //nolint:errcheck // nothing is read of it
+			if res.StatusCode != http.StatusOK {
+				return fmt.Errorf("not ready: %s", res.Status)
+			}
+			return nil
+		})
+}
+
+// withDB opens an app over a migrated database for the time of run.
+func withDB(ctx context.Context, c *config, run func(*app) error) error {
+	a, err := openApp(ctx, c)
+	if err != nil {
+		return err
+	}
+	if err := a.openDB(ctx); err != nil {
+		return errors.Join(err, a.close())
+	}
+	return errors.Join(run(a), a.close())
+}
+
+func listenAndServe(ctx context.Context, c *config, s *http.Server) error {
+	l, err := net.Listen("tcp", c.HTTP)
+	if err != nil {
+		return fmt.Errorf("listening on %s (choose another with --http): %w", c.HTTP, err)
+	}
+	return serve(ctx, s, l)
+}
+
+func closeWithin(d time.Duration, closeFn func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	return closeFn(ctx)
+}

@@ -1,0 +1,210 @@
+// Package account is the aggregate of a person who signed up: the address and
+// its verification, the password and the sessions. It alone holds personal
+// data; others know an account by its id.
+package account
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"troupe/choreo"
+	"troupe/events"
+)
+
+// State is whether the address of an account is known to be its owner's.
+type State string
+
+// The states of an account.
+const (
+	Unverified State = "unverified"
+	Active     State = "active"
+)
+
+// Mail is what became of the newest verification mail.
+type Mail string
+
+// What a mail can have come to.
+const (
+	MailPending Mail = "pending"
+	MailSent    Mail = "sent"
+	MailFailed  Mail = "failed"
+)
+
+// VerifiableFor is how long the token of a verification mail is good.
+const VerifiableFor = 48 * time.Hour
+
+// Errors that a caller decides on; their texts are for a person.
+var (
+	ErrNotFound      = errors.New("there is no such account")
+	ErrTaken         = errors.New("there is an account with this e-mail address already; sign in, or use another address")
+	ErrVerified      = errors.New("this account is verified already")
+	ErrUnknownToken  = errors.New("this verification token is unknown; copy it whole from the mail")
+	ErrExpiredToken  = errors.New("this verification token has expired; ask for a new mail")
+	ErrWrongPassword = errors.New("the current password is wrong")
+)
+
+// Account is one person's account. Its methods collect the facts they raise;
+// Save writes and emits them.
+type Account struct {
+	ID    string
+	Email string
+	Name  string
+	State State
+	Mail  Mail
+
+	mailID  string // of the newest mail
+	hash    []byte // of the password
+	newMail *verificationMail
+	facts   []choreo.Fact
+}
+
+type verificationMail struct {
+	id      string
+	expires time.Time
+}
+
+// SignUp makes an account, and a verification mail that is owed to it.
+// ErrTaken where the address has one.
+func SignUp(ctx context.Context, tx *choreo.Tx, p Person, passwordHash []byte) (*Account, error) {
+	a := &Account{
+		ID: tx.NewID(), Email: p.Email, Name: p.Name, State: Unverified, Mail: MailPending, hash: passwordHash,
+	}
+	a.oweMail(tx)
+	done, err := tx.ExecContext(ctx, `
+		insert into accounts (account_id, email, name, password_hash, state, mail_id, mail, created_at)
+		values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (email) do nothing`,
+		a.ID, a.Email, a.Name, a.hash, a.State, a.mailID, a.Mail, tx.Now())
+	if err != nil {
+		return nil, fmt.Errorf("signing up: %w", err)
+	}
+	if n, err := done.RowsAffected(); err != nil {
+		return nil, fmt.Errorf("signing up: %w", err)
+	} else if n == 0 {
+		return nil, ErrTaken
+	}
+	a.facts = append(a.facts, events.AccountRegistered{AccountID: a.ID, MailID: a.mailID})
+	return a, a.Save(ctx, tx)
+}
+
+// Load locks the account and reads it. ErrNotFound where there is none.
+func Load(ctx context.Context, tx *choreo.Tx, accountID string) (*Account, error) {
+	return scan(tx.QueryRowContext(ctx, selectAccount+` where account_id = $1 for update`, accountID))
+}
+
+// Get reads an account without locking it.
+func Get(ctx context.Context, q Querier, accountID string) (*Account, error) {
+	return scan(q.QueryRowContext(ctx, selectAccount+` where account_id = $1`, accountID))
+}
+
+// Querier is a transaction or a pool.
+type Querier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// Address is where to write to the owner of an account. ErrNotFound where the
+// account has been erased, or never was.
+func Address(ctx context.Context, q Querier, accountID string) (email, name string, err error) {
+	a, err := Get(ctx, q, accountID)
+	if err != nil {
+		return "", "", err
+	}
+	return a.Email, a.Name, nil
+}
+
+const selectAccount = `select account_id, email, name, password_hash, state, mail_id, mail from accounts`
+
+func scan(row *sql.Row) (*Account, error) {
+	var a Account
+	err := row.Scan(&a.ID, &a.Email, &a.Name, &a.hash, &a.State, &a.mailID, &a.Mail)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading an account: %w", err)
+	}
+	return &a, nil
+}
+
+// RequestMail asks for the verification mail again. ErrVerified where there is
+// nothing left to verify. Tokens of older mails stay good until they expire.
+func (a *Account) RequestMail(tx *choreo.Tx) error {
+	if a.State != Unverified {
+		return ErrVerified
+	}
+	a.oweMail(tx)
+	a.facts = append(a.facts, events.VerificationMailRequested{AccountID: a.ID, MailID: a.mailID})
+	return nil
+}
+
+func (a *Account) oweMail(tx *choreo.Tx) {
+	a.mailID, a.Mail = tx.NewID(), MailPending
+	a.newMail = &verificationMail{id: a.mailID, expires: tx.Now().Add(VerifiableFor)}
+}
+
+// Verify takes the token of a mail that expires then. A token is used up when
+// the account is verified, by whichever mail: ErrVerified.
+func (a *Account) Verify(now, expires time.Time) error {
+	if a.State != Unverified {
+		return ErrVerified
+	}
+	if !now.Before(expires) {
+		return ErrExpiredToken
+	}
+	a.State = Active
+	a.facts = append(a.facts, events.AccountVerified{AccountID: a.ID})
+	return nil
+}
+
+// ChangePassword puts a new password's hash in the place of the old one.
+// ErrWrongPassword where that is not the account's any more.
+func (a *Account) ChangePassword(oldHash, newHash []byte) error {
+	if string(a.hash) != string(oldHash) {
+		return ErrWrongPassword
+	}
+	a.hash = newHash
+	a.facts = append(a.facts, events.PasswordChanged{AccountID: a.ID})
+	return nil
+}
+
+// PasswordHash is the bcrypt hash of the password.
+func (a *Account) PasswordHash() []byte { return a.hash }
+
+// RecordSent notes that the mail was sent, unless a newer one was asked for.
+// A mail that was given up may still turn out to have been sent.
+func (a *Account) RecordSent(mailID string) {
+	if mailID == a.mailID {
+		a.Mail = MailSent
+	}
+}
+
+// RecordFailed notes that the mail failed, unless it was sent or a newer one
+// was asked for.
+func (a *Account) RecordFailed(mailID string) {
+	if mailID == a.mailID && a.Mail == MailPending {
+		a.Mail = MailFailed
+	}
+}
+
+// Save writes the account, which must be locked, and emits its facts.
+func (a *Account) Save(ctx context.Context, tx *choreo.Tx) error {
+	_, err := tx.ExecContext(ctx, `
+		update accounts set password_hash = $2, state = $3, mail_id = $4, mail = $5 where account_id = $1`,
+		a.ID, a.hash, a.State, a.mailID, a.Mail)
+	if err != nil {
+		return fmt.Errorf("saving account %s: %w", a.ID, err)
+	}
+	if m := a.newMail; m != nil {
+		_, err := tx.ExecContext(ctx, `
+			insert into verification_mails (mail_id, account_id, expires_at) values ($1, $2, $3)`,
+			m.id, a.ID, m.expires)
+		if err != nil {
+			return fmt.Errorf("saving verification mail %s: %w", m.id, err)
+		}
+	}
+	tx.Emit(a.facts...)
+	a.facts, a.newMail = nil, nil
+	return nil
+}

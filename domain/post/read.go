@@ -1,0 +1,85 @@
+package post
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/lib/pq"
+)
+
+// Reading is a post as it is read, without a lock.
+type Reading struct {
+	ID        string
+	AuthorID  string
+	Title     string
+	Contents  []json.RawMessage
+	Tags      []string // that it has; in processing, asked for
+	Files     []string // asked for: attachment ids
+	State     State
+	Reason    string
+	Saga      string
+	CreatedAt time.Time
+}
+
+const tagsOf = `case state when 'processing' then tag_names
+	else array(select tag_name::text from blog_post_tags t where t.post_id = p.post_id order by position) end`
+
+// Find reads a post.
+func Find(ctx context.Context, pool *sql.DB, id string) (*Reading, error) {
+	if uuid.Validate(id) != nil {
+		return nil, ErrNotFound
+	}
+	r := &Reading{ID: id}
+	var contents []byte
+	err := pool.QueryRowContext(ctx, `select author_id, title, contents, `+tagsOf+`, files, state, reason, saga, created_at
+		from blog_posts p where post_id = $1`, id).
+		Scan(&r.AuthorID, &r.Title, &contents, pq.Array(&r.Tags), pq.Array(&r.Files),
+			&r.State, &r.Reason, &r.Saga, &r.CreatedAt)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading post %s: %w", id, err)
+	}
+	if err := json.Unmarshal(contents, &r.Contents); err != nil {
+		return nil, fmt.Errorf("reading the contents of post %s: %w", id, err)
+	}
+	return r, nil
+}
+
+// Listing says which posts to list: published ones, and in any state but
+// deleted those of Author; with All everybody's.
+type Listing struct {
+	Author string // empty: nobody
+	All    bool
+	Before string // a post's id: only what is older; empty: from the newest
+	Limit  int
+}
+
+// List reads posts, newest first, without their contents and files.
+func List(ctx context.Context, pool *sql.DB, l Listing) ([]Reading, error) {
+	rows, err := pool.QueryContext(ctx, `select post_id, author_id, title, `+tagsOf+`, state, created_at
+		from blog_posts p
+		where (state = 'published' or state <> 'deleted' and ($1 or author_id = $2))
+			and ($3 = '' or post_id < $3)
+		order by post_id desc limit $4`, l.All, l.Author, l.Before, l.Limit)
+	if err != nil {
+		return nil, fmt.Errorf("listing posts: %w", err)
+	}
+	defer rows.Close()
+	posts := []Reading{}
+	for rows.Next() {
+		var r Reading
+		err := rows.Scan(&r.ID, &r.AuthorID, &r.Title, pq.Array(&r.Tags), &r.State, &r.CreatedAt)
+		if err != nil {
+			return nil, fmt.Errorf("listing posts: %w", err)
+		}
+		posts = append(posts, r)
+	}
+	return posts, rows.Err()
+}

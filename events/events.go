@@ -1,0 +1,33 @@
+// Package events says what happened: immutable facts in the past tense, one
+// file per aggregate. A fact knows its type, its key and whether it is whole;
+// it has no other behaviour. No fact holds an e-mail address, a name, a phone
+// number, a postal address, a password, a token or a card: facts carry ids.
+//
+// The record key of a fact is its first field. A type reads
+// topic.Fact.version; the topic is what stands before the first dot.
+package events
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Money is an amount in minor units (cents) of an ISO 4217 currency.
+type Money struct {
+	Amount   int64  `json:"amount"`
+	Currency string `json:"currency"`
+}
+
+// ids checks that every id, given as name and value in turn, is there.
+func ids(pairs ...string) error {
+	var errs []error
+	for i := 0; i < len(pairs); i += 2 {
+		switch n := len(pairs[i+1]); {
+		case n == 0:
+			errs = append(errs, fmt.Errorf("%s is missing", pairs[i]))
+		case n > 255:
+			errs = append(errs, fmt.Errorf("%s is longer than 255 bytes", pairs[i]))
+		}
+	}
+	return errors.Join(errs...)
+}
