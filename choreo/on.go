@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"runtime/debug"
 	"time"
 )
 
@@ -35,7 +36,10 @@ type Reaction[F Fact] struct {
 // network call inside.
 func On[F Fact](consumer string, react func(context.Context, *Tx, Event[F]) error) *Reaction[F] {
 	r := newReaction[F](consumer)
-	r.rule.React = func(ctx context.Context, tx *Tx, e any) error { return react(ctx, tx, e.(Event[F])) }
+	r.rule.React = func(ctx context.Context, tx *Tx, e any) (err error) {
+		defer guard(&err)
+		return react(ctx, tx, e.(Event[F]))
+	}
 	return r
 }
 
@@ -43,21 +47,37 @@ func On[F Fact](consumer string, react func(context.Context, *Tx, Event[F]) erro
 func OnEffect[F Fact, In, Out any](consumer string, effect Effect[F, In, Out]) *Reaction[F] {
 	r := newReaction[F](consumer)
 	rule := &EffectRule{
-		Load: func(ctx context.Context, tx *Tx, e any) (any, error) { return effect.Load(ctx, tx, e.(Event[F])) },
-		Call: func(ctx context.Context, key string, e, in any) (any, error) {
+		Load: func(ctx context.Context, tx *Tx, e any) (in any, err error) {
+			defer guard(&err)
+			return effect.Load(ctx, tx, e.(Event[F]))
+		},
+		Call: func(ctx context.Context, key string, e, in any) (out any, err error) {
+			defer guard(&err)
 			return effect.Call(ctx, key, e.(Event[F]), in.(In))
 		},
-		Record: func(ctx context.Context, tx *Tx, e, out any) error {
+		Record: func(ctx context.Context, tx *Tx, e, out any) (err error) {
+			defer guard(&err)
 			return effect.Record(ctx, tx, e.(Event[F]), out.(Out))
 		},
 	}
 	if asker, ok := effect.(interface {
 		Ask(context.Context, string) (Out, bool, error)
 	}); ok {
-		rule.Ask = func(ctx context.Context, key string) (any, bool, error) { return asker.Ask(ctx, key) }
+		rule.Ask = func(ctx context.Context, key string) (out any, happened bool, err error) {
+			defer guard(&err)
+			return asker.Ask(ctx, key)
+		}
 	}
 	r.rule.Effect = rule
 	return r
+}
+
+// guard turns a panic of a handler into its error: it is the fault of one event,
+// and its neighbours go on.
+func guard(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+	}
 }
 
 func newReaction[F Fact](consumer string) *Reaction[F] {
@@ -88,7 +108,8 @@ func (r *Reaction[F]) FailsWith(facts ...Fact) *Reaction[F] {
 // that build makes in the step's transaction.
 func (r *Reaction[F]) GivesUp(after time.Duration, build func(context.Context, *Tx, Event[F], error) (Fact, error)) *Reaction[F] {
 	r.rule.GiveUpAfter = after
-	r.rule.GiveUp = func(ctx context.Context, tx *Tx, e any, cause error) (Fact, error) {
+	r.rule.GiveUp = func(ctx context.Context, tx *Tx, e any, cause error) (fact Fact, err error) {
+		defer guard(&err)
 		return build(ctx, tx, e.(Event[F]), cause)
 	}
 	return r

@@ -3,6 +3,8 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -44,10 +46,18 @@ type FailedError struct {
 	err error
 }
 
+// NewFailedError is the error of a Publish whose messages at these indexes did
+// not arrive.
+func NewFailedError(at map[int]error) *FailedError {
+	causes := slices.Collect(maps.Values(at))
+	return &FailedError{At: at, err: fmt.Errorf("%d records could not be published: %w", len(at), causes[0])}
+}
+
 func (e *FailedError) Error() string { return e.err.Error() }
 func (e *FailedError) Unwrap() error { return e.err }
 
-// Publish sends the messages; the error is a *FailedError.
+// Publish sends the messages; where some did not arrive, the error wraps a
+// *FailedError.
 func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
 	records := make([]*sarama.ProducerMessage, len(messages))
 	for i, m := range messages {
@@ -74,7 +84,7 @@ func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
 		for _, f := range failed {
 			at[f.Msg.Metadata.(int)] = f.Err
 		}
-		return &FailedError{At: at, err: fmt.Errorf("publishing %d of %d records to %s: %w", len(at), len(records), topic, failed[0].Err)}
+		return fmt.Errorf("topic %s: %w", topic, NewFailedError(at))
 	}
 	return err
 }

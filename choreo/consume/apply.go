@@ -160,7 +160,10 @@ func (e *arrival) apply(ctx context.Context, u *choreo.Unit) error {
 	if wait {
 		return e.put(ctx, u, steps.Waiting)
 	}
-	if err := react(ctx, e.rule, u.For(e.rule, &e.meta, 0, targets), e.event); err != nil {
+	if err := e.rule.React(ctx, u.For(e.rule, &e.meta, 0, targets), e.event); err != nil {
+		return err
+	}
+	if err := u.Err(); err != nil {
 		return err
 	}
 	if err := steps.SetUndone(ctx, u, targets, e.meta.Saga, e.factKey); err != nil {
@@ -213,17 +216,4 @@ func (e *arrival) setAside(ctx context.Context, u *choreo.Unit, cause error) err
 	e.outcome = Enqueued
 	return steps.Put(ctx, u, steps.New{Consumer: e.rule.Consumer, Meta: e.meta, Data: e.data, FactKey: e.factKey,
 		Line: e.line, State: steps.Waiting, Delay: e.rule.Retry.Base, Attempts: 1, Error: cause.Error()})
-}
-
-// react runs a plain reaction; a panic is an error of the event.
-func react(ctx context.Context, rule *choreo.Rule, tx *choreo.Tx, event any) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-		}
-	}()
-	if err := rule.React(ctx, tx, event); err != nil {
-		return err
-	}
-	return tx.Err()
 }

@@ -53,12 +53,7 @@ func (r *Runner) askAndGiveUp(ctx context.Context, s *step, cause error) error {
 	}
 	askCtx, cancel := context.WithTimeout(ctx, r.o.CallTimeout)
 	defer cancel()
-	var happened bool
-	result, err := protect(func() (any, error) {
-		out, known, err := s.rule.Effect.Ask(askCtx, s.effectKey)
-		happened = known
-		return out, err
-	})
+	result, happened, err := s.rule.Effect.Ask(askCtx, s.effectKey)
 	switch {
 	case err != nil:
 		return r.giveUp(ctx, s, errors.Join(choreo.ErrOutcomeUnknown, cause, err))

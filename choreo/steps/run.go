@@ -200,7 +200,7 @@ func (r *Runner) call(ctx context.Context, s *step, input any) error {
 	callCtx, cancel := context.WithTimeout(ctx, r.o.CallTimeout)
 	defer cancel()
 	go r.renew(callCtx, s)
-	result, err := protect(func() (any, error) { return s.rule.Effect.Call(callCtx, s.effectKey, s.event, input) })
+	result, err := s.rule.Effect.Call(callCtx, s.effectKey, s.event, input)
 	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err() // we are stopping: the lease runs out, and the call is made again
@@ -296,14 +296,4 @@ func token() string {
 	b := make([]byte, 12)
 	_, _ = rand.Read(b) // never fails (crypto/rand)
 	return hex.EncodeToString(b)
-}
-
-// protect turns a panic of a handler into its error.
-func protect(f func() (any, error)) (out any, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-		}
-	}()
-	return f()
 }

@@ -59,8 +59,8 @@ type Draft struct {
 	Title    string
 	Contents []json.RawMessage // any JSON objects
 	TagNames []string          // folded, each once
-	Files    []string // attachment ids
-	FileURLs []string // where they stand, in the same order
+	Files    []string          // attachment ids
+	FileURLs []string          // where they stand, in the same order
 }
 
 // Post is the aggregate.

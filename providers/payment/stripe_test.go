@@ -2,14 +2,15 @@ package payment
 
 import (
 	"context"
+	"database/sql"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"troupe/choreo/embedded/embeddedtest"
 	"troupe/sandbox"
 	"troupe/sandbox/sandboxtest"
 )
@@ -39,8 +40,7 @@ func listed(box *sandboxtest.Sandbox, reference string) string {
 }
 
 // balance is what a reference has paid and not got back.
-func balance(t *testing.T, box *sandboxtest.Sandbox, reference string) (charged, refunded int64) {
-	t.Helper()
+func balance(box *sandboxtest.Sandbox, reference string) (charged, refunded int64) {
 	for _, p := range box.Payments() {
 		if p.Reference != reference || p.Status != "succeeded" {
 			continue
@@ -153,26 +153,34 @@ func TestReverse(t *testing.T) {
 	box := sandboxtest.Start(t, func(o *sandbox.Options) { o.SearchLag = time.Hour }) // search is of no help
 	s := provider(t, box)
 	zero := Money{0, "EUR"}
+	capture := func(r Request, card string) { _, _ = s.Capture(t.Context(), r, card) }
 	for name, c := range map[string]struct {
+		card   string
 		before func(r Request) // what there was
 		taken  bool
-		after  string // outcome of the capture that comes late
+		after  string // outcome of the same capture, come late
 		listed string
 	}{
-		"nothing":                {func(Request) {}, false, "canceled", "cancel succeeded, charge declined"},
-		"an unconfirmed intent":  {func(r Request) { _, _ = s.create(t.Context(), r) }, false, "canceled", "cancel succeeded, charge declined"},
-		"a charge":               {func(r Request) { _, _ = s.Capture(t.Context(), r, "tok_visa") }, true, "ok", "charge succeeded, refund succeeded, charge replayed"},
-		"a declined charge":      {func(r Request) { _, _ = s.Capture(t.Context(), r, "tok_declined") }, false, "canceled", "charge declined, cancel succeeded, charge declined"},
-		"a failed charge":        {func(r Request) { _, _ = s.Capture(t.Context(), r, "tok_flaky") }, false, "canceled", "charge failed, cancel succeeded, charge declined"},
-		"a charge nobody got":    {func(r Request) { _, _ = s.Capture(t.Context(), r, "tok_timeout_after_charge") }, true, "later", "charge succeeded, refund succeeded"},
-		"an amount never taken":  {func(Request) {}, false, "declined", ""},
-		"an earlier reverse too": {func(r Request) { _, _ = s.Reverse(t.Context(), r, "another key") }, false, "canceled", "cancel succeeded, charge declined"},
+		"nothing": {"tok_visa", func(Request) {}, false, "canceled", "cancel succeeded, charge declined"},
+		"an unconfirmed intent": {"tok_visa", func(r Request) { _, _ = s.create(t.Context(), r) },
+			false, "canceled", "cancel succeeded, charge declined"},
+		"a charge": {"tok_visa", func(r Request) { capture(r, "tok_visa") },
+			true, "ok", "charge succeeded, refund succeeded, charge replayed"},
+		"a declined charge": {"tok_declined", func(r Request) { capture(r, "tok_declined") },
+			false, "declined", "charge declined, cancel succeeded, charge replayed"},
+		"a failed charge": {"tok_flaky", func(r Request) { capture(r, "tok_flaky") },
+			false, "canceled", "charge failed, cancel succeeded, charge declined"},
+		"a charge that got no answer": {"tok_timeout_after_charge", func(r Request) { capture(r, "tok_timeout_after_charge") },
+			true, "ok", "charge succeeded, refund succeeded, charge replayed"},
+		"an amount never taken": {"tok_visa", func(r Request) { capture(r, "tok_visa") }, false, "declined", ""},
+		"an earlier reverse too": {"tok_visa", func(r Request) { _, _ = s.Reverse(t.Context(), r, "another key") },
+			false, "canceled", "cancel succeeded, charge declined"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := request(name)
 			if name == "an amount never taken" {
-				r.Amount.Amount = -1 // the provider refused the capture, and refuses to be asked so
+				r.Amount.Amount = -1 // the provider refuses the capture, and refuses to be asked so
 			}
 			c.before(r)
 			want := Reversal{Captured: zero, Refunded: zero}
@@ -196,18 +204,55 @@ func TestReverse(t *testing.T) {
 					t.Errorf("reversal %d: %+v, want %+v", i+1, got, want)
 				}
 			}
-			if c.after != "later" { // whose card would have another idempotent confirm
-				if _, err := s.Capture(t.Context(), r, "tok_visa"); outcome(err) != c.after {
-					t.Errorf("the late capture: %v, want %s", err, c.after)
-				}
-				if got := listed(box, r.Reference); name != "a declined charge" && name != "a failed charge" && got != c.listed {
-					t.Errorf("listed %q, want %q", got, c.listed)
-				}
+			if _, err := s.Capture(t.Context(), r, c.card); outcome(err) != c.after {
+				t.Errorf("the late capture: %v, want %s", err, c.after)
 			}
-			if charged, refunded := balance(t, box, r.Reference); charged != refunded {
+			if got := listed(box, r.Reference); got != c.listed {
+				t.Errorf("listed %q, want %q", got, c.listed)
+			}
+			if charged, refunded := balance(box, r.Reference); charged != refunded {
 				t.Errorf("charged %d, refunded %d", charged, refunded)
 			}
 		})
+	}
+}
+
+// TestAfterTheWindow reverses when Stripe has forgotten every idempotency key.
+func TestAfterTheWindow(t *testing.T) {
+	t.Parallel()
+	url := embeddedtest.Database(t, sandbox.Migrate)
+	box := sandboxtest.StartOn(t, url)
+	db, err := sql.Open("postgres", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	forget := func() {
+		if _, err := db.ExecContext(t.Context(), "DELETE FROM sandbox.answer"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, r := provider(t, box), request("x")
+	charge, err := s.Capture(t.Context(), r, "tok_visa")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var first Reversal
+	for i := range 3 {
+		forget()
+		got, err := s.Reverse(t.Context(), r, "undo")
+		if i == 0 {
+			first = got
+		}
+		if err != nil || got != first || got.PaymentID != charge.PaymentID || got.Refunded != r.Amount {
+			t.Errorf("reversal %d: %+v, %v", i+1, got, err)
+		}
+	}
+	if _, err := s.Capture(t.Context(), r, "tok_visa"); !errors.Is(err, ErrCanceled) {
+		t.Errorf("a capture after it: %v", err)
+	}
+	if charged, refunded := balance(box, r.Reference); charged != r.Amount.Amount || refunded != charged {
+		t.Errorf("charged %d, refunded %d: %s", charged, refunded, listed(box, r.Reference))
 	}
 }
 
@@ -336,21 +381,3 @@ func TestNewStripe(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-func ExamplePayments() {
-	undo := func(ctx context.Context, p Payments, r Request) error {
-		reversal, err := p.Reverse(ctx, r, "refund of "+r.Reference)
-		switch {
-		case errors.Is(err, ErrRefused):
-			return fmt.Errorf("still owed: %w", err) // for good: an operator's turn
-		case err != nil:
-			return err // later
-		case !reversal.Taken():
-			return nil // nothing was, and nothing will be taken
-		}
-		return nil // reversal.RefundID gave reversal.Refunded back
-	}
-	_ = undo
-	// Output:
-}
-

@@ -1,0 +1,107 @@
+package choreotest
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"troupe/choreo"
+	"troupe/choreo/broker"
+	"troupe/choreo/consume"
+	"troupe/choreo/embedded/embeddedtest"
+	"troupe/choreo/relay"
+	"troupe/choreo/steps"
+)
+
+// Patience bounds every wait for a condition.
+const Patience = 30 * time.Second
+
+// Performance is a relay and all consumers of a stage, running on a broker: the
+// one that TROUPE_KAFKA_BROKERS names, else one inside the test.
+type Performance struct {
+	Broker broker.Config
+
+	stage *Stage
+	stop  func() error
+}
+
+// Perform starts a performance, which ends with the test.
+func (s *Stage) Perform() *Performance {
+	s.t.Helper()
+	p := &Performance{stage: s, Broker: broker.Config{
+		Brokers: []string{embeddedtest.Broker(s.t)}, Prefix: embeddedtest.Prefix(s.t), Log: slog.New(slog.DiscardHandler),
+	}}
+	p.Start()
+	s.t.Cleanup(p.Stop)
+	return p
+}
+
+// Start makes the topics that are missing, runs the relay and the consumers,
+// and returns when every consumer has joined its group.
+func (p *Performance) Start() {
+	p.stage.t.Helper()
+	if _, err := broker.ApplyTopics(p.stage.t.Context(), p.Broker, p.stage.DB.Pool(), p.stage.DB.Flow().Topics(), 4); err != nil {
+		p.stage.t.Fatal(err)
+	}
+	publisher, err := broker.NewPublisher(p.Broker)
+	if err != nil {
+		p.stage.t.Fatal(err)
+	}
+	process, err := consume.NewProcess(p.stage.DB, p.Broker, p.stage.DB.Flow().Consumers(),
+		consume.NewMetrics(prometheus.NewRegistry()), steps.Options{})
+	if err != nil {
+		p.stage.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var g errgroup.Group
+	g.Go(func() error { return relay.New(p.stage.DB, publisher, p.Broker.Log).Run(ctx, nil) })
+	g.Go(func() error { return process.Run(ctx, &consume.Hints{}) })
+	p.stop = func() error { cancel(); return errors.Join(g.Wait(), publisher.Close()) }
+	Eventually(p.stage.t, "every consumer has joined", func() bool { return process.Ready() == nil })
+}
+
+// Stop ends the relay and the consumers. Twice is once.
+func (p *Performance) Stop() {
+	p.stage.t.Helper()
+	if p.stop == nil {
+		return
+	}
+	if err := p.stop(); err != nil {
+		p.stage.t.Errorf("stopping: %v", err)
+	}
+	p.stop = nil
+}
+
+// Emit commits one command that emits these facts, and returns its receipt.
+func (s *Stage) Emit(command string, facts ...choreo.Fact) choreo.Receipt {
+	s.t.Helper()
+	return s.Given(command, func(_ context.Context, tx *choreo.Tx) error { tx.Emit(facts...); return nil })
+}
+
+// Count runs a query for one number.
+func (s *Stage) Count(query string, args ...any) (n int) {
+	s.t.Helper()
+	if err := s.DB.Pool().QueryRow(query, args...).Scan(&n); err != nil {
+		s.t.Fatalf("%s: %v", query, err)
+	}
+	return n
+}
+
+// Eventually waits until the condition holds, at most Patience.
+func Eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(Patience)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited %v in vain: %s", Patience, what)
+		}
+		<-tick.C
+	}
+}

@@ -1,0 +1,4 @@
+package embeddedtest
+
+// TempDir is for the tests' own servers.
+var TempDir = tempDir

@@ -1,0 +1,204 @@
+package relay_test
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"troupe/choreo"
+	"troupe/choreo/broker"
+	"troupe/choreo/choreotest"
+	"troupe/choreo/relay"
+	"troupe/choreo/wire"
+)
+
+type ticked struct {
+	ClockID string `json:"clockId"`
+	N       int    `json:"n"`
+}
+
+func (ticked) FactType() string { return "clocks.Ticked.v1" }
+func (f ticked) Key() string    { return f.ClockID }
+
+// press is a publisher whose partitions can be made to fail: a fault that no
+// real broker can be made to have on one partition alone.
+type press struct {
+	mu     sync.Mutex
+	failed map[string]bool // partitions
+	down   bool
+	out    map[string][]string // ids by partition
+}
+
+func (p *press) Publish(_ string, messages ...*message.Message) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.down {
+		return errors.New("no broker answers")
+	}
+	at := map[int]error{}
+	for i, m := range messages {
+		partition := m.Metadata[wire.Partition]
+		if p.failed[partition] {
+			at[i] = errors.New("not the leader")
+			continue
+		}
+		p.out[partition] = append(p.out[partition], m.Metadata["ce_sequence"])
+	}
+	if len(at) > 0 {
+		return broker.NewFailedError(at)
+	}
+	return nil
+}
+
+func (p *press) Close() error { return nil }
+
+func setUp(t *testing.T) (*choreotest.Stage, *press) {
+	t.Helper()
+	flow, err := choreo.NewFlow(choreo.Command("tick").Emits(ticked{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := choreotest.New(t, flow, choreo.Migrate)
+	if _, err := s.DB.Pool().Exec(`insert into choreo.topics values ('clocks', 3)`); err != nil {
+		t.Fatal(err)
+	}
+	return s, &press{failed: map[string]bool{}, out: map[string][]string{}}
+}
+
+// drain turns the relay until nothing is left to do, or it fails.
+func drain(t *testing.T, r *relay.Relay) error {
+	t.Helper()
+	for {
+		n, err := r.Sequence(t.Context())
+		if err != nil {
+			return err
+		}
+		m, err := r.Forward(t.Context())
+		if err != nil || n+m == 0 {
+			return err
+		}
+	}
+}
+
+func TestAPartitionThatCannotBeWrittenHoldsUpOnlyItself(t *testing.T) {
+	t.Parallel()
+	s, p := setUp(t)
+	r := relay.New(s.DB, p, slog.New(slog.DiscardHandler))
+	tick := func(n int) {
+		for key := range 12 {
+			s.Emit("tick", ticked{fmt.Sprint(key), n})
+		}
+	}
+	p.failed["1"] = true
+	tick(1)
+	if drain(t, r) == nil {
+		t.Error("a partition fails and nobody says so")
+	}
+	if len(p.out["0"]) == 0 || len(p.out["2"]) == 0 || len(p.out["1"]) != 0 {
+		t.Errorf("published %v: want all but partition 1", p.out)
+	}
+	p.failed["1"] = false
+	tick(2)
+	if err := drain(t, r); err != nil {
+		t.Fatal(err)
+	}
+	total := 0
+	for partition, sequences := range p.out {
+		for i, sequence := range sequences {
+			if sequence != fmt.Sprint(i+1) {
+				t.Errorf("partition %s has %v: want 1, 2, 3, … once each", partition, sequences)
+				break
+			}
+		}
+		total += len(sequences)
+	}
+	if total != 24 {
+		t.Errorf("%d published, want 24", total)
+	}
+}
+
+func TestCommandsGoOnWhileKafkaIsAway(t *testing.T) {
+	t.Parallel()
+	s, p := setUp(t)
+	p.down = true
+	r := relay.New(s.DB, p, slog.New(slog.DiscardHandler))
+	for n := range 5 {
+		s.Emit("tick", ticked{"c", n})
+		if err := drain(t, r); err == nil {
+			t.Fatal("nobody says that the broker is away")
+		}
+	}
+	p.down = false
+	if err := drain(t, r); err != nil {
+		t.Fatal(err)
+	}
+	for _, sequences := range p.out {
+		if fmt.Sprint(sequences) != "[1 2 3 4 5]" {
+			t.Errorf("published %v, want 1 to 5 in order", sequences)
+		}
+	}
+}
+
+func TestOneRelayIsActiveAndAnotherTakesOver(t *testing.T) {
+	t.Parallel()
+	s, p := setUp(t)
+	first, second := relay.New(s.DB, p, slog.New(slog.DiscardHandler)), relay.New(s.DB, p, slog.New(slog.DiscardHandler))
+	if _, err := first.Sequence(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := second.Sequence(t.Context()); !errors.Is(err, relay.ErrStandby) {
+		t.Errorf("a second relay got %v, want ErrStandby", err)
+	}
+	if _, err := s.DB.Pool().Exec(`update choreo.leases set until = choreo.troupe_now()`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := second.Sequence(t.Context()); err != nil {
+		t.Errorf("the stand-by after the lease: %v", err)
+	}
+	if _, err := first.Sequence(t.Context()); !errors.Is(err, relay.ErrStandby) {
+		t.Errorf("the first relay after it lost the lease got %v, want ErrStandby", err)
+	}
+}
+
+func TestSequencesStayGaplessUnderConcurrentCommands(t *testing.T) {
+	t.Parallel()
+	s, p := setUp(t)
+	r := relay.New(s.DB, p, slog.New(slog.DiscardHandler))
+	var commands sync.WaitGroup
+	for worker := range 8 {
+		commands.Go(func() {
+			for n := range 25 {
+				s.Emit("tick", ticked{fmt.Sprint(worker), n})
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { commands.Wait(); close(done) }()
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+		}
+		if err := drain(t, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := s.Count(`select count(*) from choreo.event_log`); n != 200 {
+		t.Errorf("%d facts in the log, want 200", n)
+	}
+	for _, query := range []string{
+		`select count(*) from (select sequence <> row_number() over (partition by stream order by sequence) as hole from choreo.event_log) x where hole`,
+		`select count(*) from (select position <> row_number() over (order by position) as hole from choreo.event_log) x where hole`,
+		`select count(*) from choreo.event_log a join choreo.event_log b on a.key = b.key and a.sequence < b.sequence
+			where (convert_from(a.data, 'UTF8')::json->>'n')::int > (convert_from(b.data, 'UTF8')::json->>'n')::int`,
+	} {
+		if n := s.Count(query); n != 0 {
+			t.Errorf("%d rows of %s", n, query)
+		}
+	}
+}
