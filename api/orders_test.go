@@ -328,3 +328,14 @@ func TestListOrders(t *testing.T) {
 		r.do("GET", "/orders?"+query, ana, nil).is(http.StatusUnprocessableEntity)
 	}
 }
+
+func TestBuyerFollowsTheSagaOfAnOrder(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	_, token := r.signedIn("ana@example.com")
+	_, other := r.signedIn("bob@example.com")
+	_, saga := r.placed(token)
+	r.sequence()
+	r.do("GET", "/sagas/"+saga, token, nil).is(http.StatusOK)
+	r.do("GET", "/sagas/"+saga, other, nil).is(http.StatusNotFound)
+}

@@ -2,7 +2,6 @@ package api_test
 
 import (
 	"bytes"
-	"context"
 	"database/sql"
 	"encoding/json"
 	"io"
@@ -31,13 +30,6 @@ type rig struct {
 	logs *bytes.Buffer // what the API logged; read it when requests are done
 }
 
-func migrate(ctx context.Context, pool *sql.DB) error {
-	if err := choreo.Migrate(ctx, pool); err != nil {
-		return err
-	}
-	return domain.Migrate(ctx, pool)
-}
-
 // start starts the API; change may change its options.
 func start(t *testing.T, change ...func(*api.Options)) *rig {
 	t.Helper()
@@ -54,7 +46,7 @@ func start(t *testing.T, change ...func(*api.Options)) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool, err := sql.Open("postgres", embeddedtest.Database(t, migrate))
+	pool, err := sql.Open("postgres", embeddedtest.Database(t, domain.Migrate))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,14 +18,15 @@ import (
 
 // Options of a server.
 type Options struct {
-	DB         *choreo.DB
-	Blobs      *blobs.Store
-	TokenKey   []byte        // derives verification tokens; that of the handlers
-	SessionKey []byte        // under which bearer tokens are stored
-	CardKey    []byte        // encrypts card tokens, 32 bytes
-	StaffToken string        // bearer token of staff; empty: there is no staff
-	SessionTTL time.Duration // of a sign-in; 30 days by default
-	Log        *slog.Logger
+	DB            *choreo.DB
+	Blobs         *blobs.Store
+	TokenKey      []byte        // derives verification tokens; that of the handlers
+	SessionKey    []byte        // under which bearer tokens are stored
+	CardKey       []byte        // encrypts card tokens, 32 bytes
+	StaffToken    string        // bearer token of staff; empty: there is no staff
+	SessionTTL    time.Duration // of a sign-in; 30 days by default
+	MaxAttachment int64         // bytes of an uploaded file; 10 MiB by default
+	Log           *slog.Logger
 
 	Ready   func(context.Context) error // nil when ready, else what is missing; may be nil
 	Sandbox http.Handler                // below /sandbox/, for staff; may be nil
@@ -53,6 +54,9 @@ func New(o Options) (*Server, error) {
 	if o.SessionTTL == 0 {
 		o.SessionTTL = 30 * 24 * time.Hour
 	}
+	if o.MaxAttachment == 0 {
+		o.MaxAttachment = 10 << 20
+	}
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
@@ -62,7 +66,6 @@ func New(o Options) (*Server, error) {
 	}
 	config := huma.DefaultConfig("Troupe", "1")
 	config.CreateHooks = nil // no $schema field in bodies: they are contracts
-	config.Formats = map[string]huma.Format{"application/json": huma.DefaultJSONFormat}
 	config.Transformers = []huma.Transformer{discreet}
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		bearer: {Type: "http", Scheme: "bearer", Description: "The token of POST /sessions, or that of staff."},
@@ -72,6 +75,7 @@ func New(o Options) (*Server, error) {
 
 	s.operations()
 	s.accounts()
+	s.blog()
 	s.orders()
 
 	if o.Sandbox != nil {

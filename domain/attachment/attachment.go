@@ -22,8 +22,11 @@ const Usable = 24 * time.Hour
 // ErrNotFound is an attachment that is not there.
 var ErrNotFound = errors.New("no such attachment")
 
-// ErrType is a file of a type that is not taken.
-var ErrType = errors.New("the file is neither an image (PNG, JPEG, GIF, WebP, BMP, ICO), nor a PDF, nor plain text")
+// Files that are not taken.
+var (
+	ErrType  = errors.New("the file is neither an image (PNG, JPEG, GIF, WebP, BMP, ICO), nor a PDF, nor plain text")
+	ErrEmpty = errors.New("the file is empty")
+)
 
 // Attachment is an uploaded file.
 type Attachment struct {
@@ -40,9 +43,11 @@ type Attachment struct {
 // by its content: what a name or a client says is not believed. Types that a
 // browser could run, such as HTML and SVG, are refused.
 func TypeOf(head []byte) (string, error) {
-	mimeType := http.DetectContentType(head)
-	switch {
-	case strings.HasPrefix(mimeType, "image/"), mimeType == "application/pdf", strings.HasPrefix(mimeType, "text/plain"):
+	if len(head) == 0 {
+		return "", ErrEmpty
+	}
+	mimeType, _, _ := strings.Cut(http.DetectContentType(head), ";")
+	if strings.HasPrefix(mimeType, "image/") || mimeType == "application/pdf" || mimeType == "text/plain" {
 		return mimeType, nil
 	}
 	return "", ErrType

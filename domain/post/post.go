@@ -89,6 +89,9 @@ func Create(tx *choreo.Tx, d Draft) (*Post, error) {
 	if len(array(d.Contents)) > MaxContents {
 		return nil, ErrContents
 	}
+	// Empty lists, not missing ones, in the row and in the fact.
+	d.Contents, d.TagNames = append([]json.RawMessage{}, d.Contents...), append([]string{}, d.TagNames...)
+	d.Files, d.FileURLs = append([]string{}, d.Files...), append([]string{}, d.FileURLs...)
 	p := &Post{
 		ID: d.ID, AuthorID: d.AuthorID, Title: title, Contents: d.Contents, TagNames: d.TagNames, Files: d.Files,
 		State: Processing, Saga: tx.Saga(), CreatedAt: tx.Now(), fresh: true,

@@ -26,6 +26,14 @@ type Reading struct {
 	CreatedAt time.Time
 }
 
+// Reading is the post as it is read while nothing has come of it yet.
+func (p *Post) Reading() *Reading {
+	return &Reading{
+		ID: p.ID, AuthorID: p.AuthorID, Title: p.Title, Contents: p.Contents, Tags: p.TagNames, Files: p.Files,
+		State: p.State, Reason: p.Reason, Saga: p.Saga, CreatedAt: p.CreatedAt,
+	}
+}
+
 const tagsOf = `case state when 'processing' then tag_names
 	else array(select tag_name::text from blog_post_tags t where t.post_id = p.post_id order by position) end`
 

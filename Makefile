@@ -1,0 +1,50 @@
+# Troupe. `make` alone lists what there is.
+.DEFAULT_GOAL := help
+GO ?= go
+LINT := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+COMPOSE ?= docker compose
+
+.PHONY: help
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+.PHONY: run
+run: ## everything in one process: API on :8080, Kafka on :9092 (UP='--data DIR …' for options)
+	$(GO) run ./cmd/troupe up $(UP)
+
+.PHONY: demo
+demo: ## drive the running system as clients would
+	$(GO) run ./cmd/troupe demo $(DEMO)
+
+.PHONY: build
+build: ## bin/troupe
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/troupe ./cmd/troupe
+
+.PHONY: test
+test: ## all tests that need only Go (Postgres is found or fetched, Kafka is embedded)
+	$(GO) test ./...
+
+.PHONY: test-kafka
+test-kafka: ## engine and acceptance tests on a real Apache Kafka (TROUPE_KAFKA_BROKERS, else one is started)
+	scripts/with-kafka $(GO) test -count=1 ./choreo/... ./test/acceptance/...
+
+.PHONY: lint
+lint: ## gofmt and golangci-lint
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(LINT) run
+
+.PHONY: generate
+generate: ## write what follows from the flow: schemas/
+	$(GO) run ./cmd/troupe flow generate
+
+.PHONY: compose-up
+compose-up: ## the composed system: one service per consumer
+	$(COMPOSE) up -d --build --wait
+
+.PHONY: compose-down
+compose-down: ## stop the composed system and remove its data
+	$(COMPOSE) down -v
+
+.PHONY: compose-test
+compose-test: compose-up ## drive the composed system from outside
+	$(GO) test -count=1 -tags compose -timeout 10m ./test/compose/

@@ -1,0 +1,226 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"github.com/google/uuid"
+
+	"troupe/choreo"
+	"troupe/domain/attachment"
+	"troupe/providers/blobs"
+)
+
+// aroundFile is what a multipart body may have around its file, in bytes.
+const aroundFile = 64 << 10
+
+// files adds uploading files and serving them.
+func (s *Server) files(tags []string) {
+	register(s, accountsOnly, huma.Operation{
+		OperationID: "upload-attachment", Method: http.MethodPost, Path: "/attachments", Tags: tags,
+		Summary: "Upload a file for a post", DefaultStatus: http.StatusCreated,
+		Description: fmt.Sprintf("An image (PNG, JPEG, GIF, WebP, BMP, ICO), a PDF or plain text, by its content, of at most %d bytes. "+
+			"Put its `url` into a post within 24 hours; it is deleted after 2 days otherwise.", s.MaxAttachment),
+		MaxBodyBytes: s.MaxAttachment + aroundFile,
+		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"multipart/form-data": {
+			Schema: &huma.Schema{
+				Type: huma.TypeObject, Required: []string{"file"},
+				Properties: map[string]*huma.Schema{"file": {Type: huma.TypeString, Format: "binary"}},
+			},
+		}}},
+	}, s.upload)
+	register(s, anyone, huma.Operation{
+		OperationID: "get-temporary-file", Method: http.MethodGet, Path: "/files/temp/{attachmentId}/{name}", Tags: tags,
+		Summary: "Download an uploaded file",
+	}, s.temporaryFile)
+	register(s, anyone, huma.Operation{
+		OperationID: "get-post-file", Method: http.MethodGet, Path: "/files/blog-post/{postId}/{attachmentId}/{name}", Tags: tags,
+		Summary: "Download a file of a post",
+	}, s.fileOfPost)
+}
+
+// uploadRequest reads its body as it comes: a file is never whole in memory.
+type uploadRequest struct {
+	parts *multipart.Reader
+}
+
+// Resolve finds the parts of the body.
+func (u *uploadRequest) Resolve(ctx huma.Context) []error {
+	r, _ := humago.Unwrap(ctx)
+	var err error
+	if u.parts, err = r.MultipartReader(); err != nil {
+		return []error{huma.Error400BadRequest("the body is no multipart form: " + err.Error())}
+	}
+	return nil
+}
+
+type uploadAnswer struct {
+	Receipt
+	Body struct {
+		AttachmentID string `json:"attachmentId"`
+		URL          string `json:"url" doc:"Where it can be downloaded; to be put into a post"`
+		Name         string `json:"name"`
+		MimeType     string `json:"mimeType"`
+		Size         int64  `json:"size" doc:"Bytes"`
+	}
+}
+
+func (s *Server) upload(ctx context.Context, in *uploadRequest) (out *uploadAnswer, err error) {
+	part, err := in.parts.NextPart()
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	if part.FormName() != "file" || part.FileName() == "" {
+		return nil, badPart(part.FormName(), "send one file, with its name, in the field `file`")
+	}
+	file := &limitedFile{part: part, left: s.MaxAttachment}
+	head := make([]byte, 512)
+	n, err := io.ReadFull(file, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) || file.err != nil {
+		return nil, s.unfit(file, err)
+	}
+	// The object is there before its row, so the id is made before there is a
+	// transaction to make it.
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, fmt.Errorf("making an attachment's id: %w", err)
+	}
+	a := attachment.Attachment{ID: id.String(), OwnerID: caller(ctx).AccountID, Name: attachment.CleanName(part.FileName())}
+	if a.MimeType, err = attachment.TypeOf(head[:n]); err != nil {
+		return nil, badPart("file", err.Error())
+	}
+	if err := s.Blobs.Put(ctx, a.TempKey(), a.MimeType, io.MultiReader(strings.NewReader(string(head[:n])), file)); err != nil {
+		return nil, s.unfit(file, err)
+	}
+	defer func() {
+		if err != nil { // what stays all the same expires as every temporary file does
+			_ = s.Blobs.Delete(context.WithoutCancel(ctx), a.TempKey())
+		}
+	}()
+	if more, err := in.parts.NextPart(); err == nil {
+		return nil, badPart(more.FormName(), "send one file, in the field `file`, and nothing else")
+	} else if !errors.Is(err, io.EOF) {
+		return nil, unreadable(err)
+	}
+	a.Size = file.size
+	r, err := choreo.Commit(ctx, s.DB, "upload-attachment", func(ctx context.Context, tx *choreo.Tx) error {
+		return attachment.Upload(ctx, tx, a)
+	})
+	if err != nil {
+		return nil, err
+	}
+	out = &uploadAnswer{Receipt: settled(r)}
+	out.Body.AttachmentID, out.Body.URL = a.ID, a.TempURL()
+	out.Body.Name, out.Body.MimeType, out.Body.Size = a.Name, a.MimeType, a.Size
+	return out, nil
+}
+
+// limitedFile reads a file up to a limit and remembers why it could not.
+type limitedFile struct {
+	part *multipart.Part
+	left int64
+	size int64
+	err  error
+}
+
+var errFileTooLarge = errors.New("the file is too large")
+
+func (f *limitedFile) Read(b []byte) (int, error) {
+	n, err := f.part.Read(b)
+	f.size, f.left = f.size+int64(n), f.left-int64(n)
+	if f.left < 0 {
+		err = errFileTooLarge
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		f.err = err
+	}
+	return n, err
+}
+
+// unfit is the answer where a file could not be stored: because of the file
+// where that says so.
+func (s *Server) unfit(f *limitedFile, err error) error {
+	if errors.Is(f.err, errFileTooLarge) {
+		return huma.NewError(http.StatusRequestEntityTooLarge, fmt.Sprintf("the file is larger than %d bytes", s.MaxAttachment))
+	}
+	if f.err != nil {
+		return unreadable(f.err)
+	}
+	return fmt.Errorf("storing an uploaded file: %w", err)
+}
+
+func unreadable(err error) error {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return huma.NewError(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", tooLarge.Limit))
+	case errors.Is(err, io.EOF):
+		return badPart("file", "send one file in the field `file`")
+	}
+	return huma.Error400BadRequest("the multipart form cannot be read; it may be cut off")
+}
+
+func badPart(name, message string) error {
+	return huma.Error422UnprocessableEntity("the form breaks a rule", &huma.ErrorDetail{Location: "body." + name, Message: message})
+}
+
+type fileRequest struct {
+	AttachmentID string `path:"attachmentId"`
+	Name         string `path:"name"`
+}
+
+func (s *Server) temporaryFile(ctx context.Context, in *fileRequest) (*huma.StreamResponse, error) {
+	a, err := attachment.Find(ctx, s.DB.Pool(), in.AttachmentID)
+	if err != nil || a.Name != in.Name {
+		return nil, errors.Join(attachment.ErrNotFound, err)
+	}
+	return s.serve(ctx, a, a.TempKey())
+}
+
+type postFileRequest struct {
+	PostID string `path:"postId"`
+	fileRequest
+}
+
+func (s *Server) fileOfPost(ctx context.Context, in *postFileRequest) (*huma.StreamResponse, error) {
+	a, err := attachment.Find(ctx, s.DB.Pool(), in.AttachmentID)
+	if err != nil || a.Name != in.Name || a.PostID != in.PostID {
+		return nil, errors.Join(attachment.ErrNotFound, err)
+	}
+	return s.serve(ctx, a, a.PostKey(in.PostID))
+}
+
+// serve answers with a file that a stranger may have made: a browser shows
+// images only, runs nothing, and asks again each time whether it is still there.
+func (s *Server) serve(ctx context.Context, a attachment.Attachment, key string) (*huma.StreamResponse, error) {
+	file, err := s.Blobs.NewReader(ctx, key)
+	if errors.Is(err, blobs.ErrNotFound) {
+		return nil, attachment.ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening attachment %s: %w", a.ID, err)
+	}
+	return &huma.StreamResponse{Body: func(ctx huma.Context) {
+		defer file.Close() //nolint:errcheck // it was only read
+		disposition := "attachment"
+		if strings.HasPrefix(a.MimeType, "image/") {
+			disposition = "inline"
+		}
+		r, w := humago.Unwrap(ctx)
+		h := w.Header()
+		h.Set("Content-Type", a.MimeType)
+		h.Set("Content-Disposition", mime.FormatMediaType(disposition, map[string]string{"filename": a.Name}))
+		h.Set("Content-Security-Policy", "default-src 'none'; sandbox; frame-ancestors 'none'")
+		h.Set("Cache-Control", "no-cache")
+		h.Set("ETag", `"`+a.ID+`"`)
+		http.ServeContent(w, r, "", file.ModTime, file)
+	}}, nil
+}
