@@ -31,7 +31,7 @@ func Migrate(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return fmt.Errorf("reading the sandbox's migrations: %w", err)
 	}
-	locker, err := lock.NewPostgresSessionLocker()
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 60), lock.WithUnlockTimeout(1, 60)) // tried every second, for a minute
 	if err != nil {
 		return fmt.Errorf("migrating the sandbox: %w", err)
 	}

@@ -59,11 +59,11 @@ type Sandbox struct {
 	gate  gate
 	staff http.Handler
 
-	smtp     *smtp.Server
-	http     *http.Server
-	smtpAddr net.Addr
-	httpAddr net.Addr
-	serving  sync.WaitGroup
+	smtp         *smtp.Server
+	smtpListener net.Listener
+	http         *http.Server
+	httpListener net.Listener
+	serving      sync.WaitGroup
 }
 
 // Start migrates the sandbox's schema and listens. The context bounds the
@@ -111,7 +111,7 @@ func (s *Sandbox) startHTTP(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.Handle("/sandbox/", s.staffRoutes())
 	mux.Handle("/v1/", s.stripeRoutes())
-	s.httpAddr = listener.Addr()
+	s.httpListener = listener
 	s.http = &http.Server{
 		Handler:           s.gate.handler(mux),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -132,17 +132,17 @@ func (s *Sandbox) serve(name string, serve func() error) {
 }
 
 // SMTPAddr is the host:port of the SMTP server, empty where there is none.
-func (s *Sandbox) SMTPAddr() string { return addr(s.smtpAddr) }
+func (s *Sandbox) SMTPAddr() string { return addr(s.smtpListener) }
 
 // HTTPAddr is the host:port of the HTTP server, empty where there is none.
 // http://host:port is the base URL of the payment provider.
-func (s *Sandbox) HTTPAddr() string { return addr(s.httpAddr) }
+func (s *Sandbox) HTTPAddr() string { return addr(s.httpListener) }
 
-func addr(a net.Addr) string {
-	if a == nil {
+func addr(l net.Listener) string {
+	if l == nil {
 		return ""
 	}
-	return a.String()
+	return l.Addr().String()
 }
 
 // Handler serves the lists for staff under /sandbox/, also without an HTTP
@@ -155,9 +155,10 @@ func (s *Sandbox) Close(ctx context.Context) error {
 	s.stop()
 	var err error
 	if s.smtp != nil {
-		if e := s.smtp.Close(); e != nil && !errors.Is(e, smtp.ErrServerClosed) {
-			err = fmt.Errorf("closing the SMTP server: %w", e)
-		}
+		// The server closes its listener too, unless it has not come to serving
+		// it yet: then nobody else would.
+		_ = s.smtpListener.Close()
+		_ = s.smtp.Close()
 	}
 	if s.http != nil {
 		grace, cancel := context.WithTimeout(ctx, 200*time.Millisecond) // for answers under way

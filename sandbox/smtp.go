@@ -23,7 +23,7 @@ func (s *Sandbox) startSMTP(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listening for SMTP: %w", err)
 	}
-	s.smtpAddr = listener.Addr()
+	s.smtpListener = listener
 	s.smtp = smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) {
 		return &session{sandbox: s}, nil
 	}))

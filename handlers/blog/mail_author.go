@@ -1,6 +1,7 @@
 package blog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,11 +33,8 @@ You can write it again without that. Files that you uploaded can be used for
 // Load takes the mail on and writes it.
 func (MailAuthor) Load(ctx context.Context, tx *choreo.Tx, e choreo.Event[events.PostWithdrawn]) (mail.Message, error) {
 	p, err := post.LoadIn(ctx, tx, e.Fact.PostID, post.Withdrawn)
-	if err != nil {
-		return mail.Message{}, err
-	}
-	if p == nil || !p.MailFor(e.ID) {
-		return mail.Message{}, choreo.Skip
+	if err != nil || p == nil || !p.MailFor(e.ID) {
+		return mail.Message{}, cmp.Or(err, choreo.Skip)
 	}
 	if err := p.Save(ctx, tx); err != nil {
 		return mail.Message{}, err

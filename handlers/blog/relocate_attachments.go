@@ -1,6 +1,7 @@
 package blog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,11 +25,12 @@ type relocated []string
 // Load reads which files there are to copy.
 func (RelocateAttachments) Load(ctx context.Context, tx *choreo.Tx, e choreo.Event[events.PostCreated]) ([]attachment.Attachment, error) {
 	p, err := post.LoadIn(ctx, tx, e.Fact.PostID, post.Processing)
-	if err != nil {
-		return nil, err
+	if err != nil || p == nil {
+		return nil, cmp.Or(err, choreo.Skip)
 	}
-	if p == nil || len(p.Files) == 0 {
-		return nil, choreo.Skip
+	done, err := attachment.Mapped(ctx, tx, p.ID, p.Files)
+	if err != nil || done {
+		return nil, cmp.Or(err, choreo.Skip)
 	}
 	files, err := attachment.List(ctx, tx, p.Files)
 	if err == nil && len(files) < len(p.Files) {

@@ -1,6 +1,7 @@
 package blog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,11 +26,8 @@ type returned struct{}
 // Load reads the keys of the objects to delete.
 func (ReturnAttachments[F]) Load(ctx context.Context, tx *choreo.Tx, e choreo.Event[F]) (keys []string, err error) {
 	p, err := post.LoadIn(ctx, tx, e.Fact.Key(), post.Withdrawn, post.Deleted)
-	if err != nil {
-		return nil, err
-	}
-	if p == nil {
-		return nil, choreo.Skip
+	if err != nil || p == nil {
+		return nil, cmp.Or(err, choreo.Skip)
 	}
 	files, err := attachment.List(ctx, tx, p.Files)
 	for _, a := range files {

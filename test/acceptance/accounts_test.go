@@ -1,0 +1,107 @@
+package acceptance
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A command answers in under this, however slow what follows it is.
+const promptly = 800 * time.Millisecond
+
+func (s *system) mailState(t *testing.T, p person, want string) {
+	t.Helper()
+	eventually(t, 30*time.Second, func() error {
+		if a := get[accountBody](t, s, "/accounts/"+p.id); a.Mail != want {
+			return fmt.Errorf("the mail of %s is %s; want %s", p.email, a.Mail, want)
+		}
+		return nil
+	})
+}
+
+func signUpDoesNotWait(t *testing.T, s shared) {
+	// The other tests hash passwords on the same cores: the best of three counts.
+	var p person
+	for range 3 {
+		if p = s.signUp(t, "slow"); p.took < promptly {
+			break
+		}
+	}
+	if p.took >= promptly {
+		t.Errorf("sign-up took %s while its mail takes 5 s; want less than %s", p.took, promptly)
+	}
+	if n := len(s.mails(t, p.email, "", "succeeded")); n != 0 {
+		t.Error("the slow mail was there at once: nothing is shown")
+	}
+	s.mailState(t, p, "sent")
+	m := s.mails(t, p.email, "verification", "succeeded")
+	if len(m) != 1 {
+		t.Fatalf("%d mails came; want one", len(m))
+	}
+	if g := s.settled(t, p.saga); g.Outcome != "completed" || g.has("accounts.VerificationMailSent") != 1 {
+		t.Errorf("the saga is %+v", g)
+	}
+}
+
+func refusedMail(t *testing.T, s shared) {
+	p := s.signUp(t, "bounce")
+	s.mailState(t, p, "failed")
+	if g := s.settled(t, p.saga); g.Outcome != "failed" || g.has("accounts.VerificationMailFailed") != 1 {
+		t.Errorf("the saga is %+v", g)
+	}
+	if n := len(s.mails(t, p.email, "", "")); n != 1 {
+		t.Errorf("%d attempts at a mailbox that refuses for good; want one", n)
+	}
+}
+
+func mailsDoNotWait(t *testing.T, s shared) {
+	const crowd = 30
+	slow := s.signUp(t, "slow")
+	people := make([]person, crowd)
+	var all sync.WaitGroup
+	for i := range people {
+		all.Go(func() { people[i] = s.signUp(t, "quick") })
+	}
+	all.Wait()
+	for _, p := range people {
+		s.mailState(t, p, "sent")
+	}
+	s.mailState(t, slow, "sent")
+	held := s.mails(t, slow.email, "", "succeeded")[0].At
+	inTime, behind := 0, 0
+	for _, p := range people {
+		if held.Sub(p.at) < 2*time.Second { // signed up late, on a busy machine
+			continue
+		}
+		inTime++
+		if s.mails(t, p.email, "", "succeeded")[0].At.After(held) {
+			behind++
+		}
+	}
+	if behind > 0 || inTime < crowd/2 {
+		t.Errorf("of %d people who signed up while the slow mail was under way, %d got theirs after it", inTime, behind)
+	}
+}
+
+func verification(t *testing.T, s shared) {
+	p := s.join(t, "flaky") // fails twice, then comes
+	s.mailState(t, p, "sent")
+	mail := s.mails(t, p.email, "verification", "succeeded")
+	secret := regexp.MustCompile(`(?m)^[\w-]{40,}$`).FindString(mail[0].Text)
+	if secret == "" {
+		t.Fatalf("no line of the mail is its token alone:\n%s", mail[0].Text)
+	}
+	body := map[string]string{"token": secret}
+	s.call(t, http.StatusOK, http.MethodPost, "/verifications", "", body)
+	s.call(t, http.StatusConflict, http.MethodPost, "/verifications", "", body)
+	if a := get[accountBody](t, s.system, "/accounts/"+p.id); a.State != "active" {
+		t.Errorf("after verification the account is %s", a.State)
+	}
+	s.call(t, http.StatusConflict, http.MethodPost, "/accounts/"+p.id+"/verification-mails", p.token, nil)
+	if all := s.mails(t, p.email, "", ""); len(all) != 3 {
+		t.Errorf("%d attempts at a mailbox that fails twice; want 3", len(all))
+	}
+}
