@@ -189,8 +189,10 @@ func (s *Server) changePassword(ctx context.Context, in *passwordRequest) (*acco
 	if err != nil {
 		return nil, err
 	}
-	if ok, err := s.passwords.Match(ctx, before.PasswordHash(), in.Body.Current); err != nil || !ok {
-		return nil, errors.Join(account.ErrWrongPassword, err)
+	if ok, err := s.passwords.Match(ctx, before.PasswordHash(), in.Body.Current); err != nil {
+		return nil, err
+	} else if !ok {
+		return nil, account.ErrWrongPassword
 	}
 	hash, err := s.passwords.Hash(ctx, in.Body.New)
 	if err != nil {

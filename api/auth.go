@@ -24,6 +24,9 @@ const (
 	staffOnly               // staff; a session gets 403
 )
 
+// challenge is the WWW-Authenticate of a 401.
+const challenge = `Bearer realm="troupe"`
+
 const (
 	bearer    = "bearer" // the security scheme in the description
 	accessKey = "access" // in the metadata of an operation
@@ -77,7 +80,7 @@ func (s *Server) authenticate(w http.ResponseWriter, r *http.Request, who access
 	var problem huma.StatusError
 	switch {
 	case errors.Is(err, errSignIn):
-		w.Header().Set("WWW-Authenticate", `Bearer realm="troupe"`)
+		w.Header().Set("WWW-Authenticate", challenge)
 		s.writeProblem(w, http.StatusUnauthorized, errSignIn.Error())
 	case err != nil && errors.As(s.problemOf(r.Context(), err), &problem):
 		s.writeProblem(w, problem.GetStatus(), problem.Error())

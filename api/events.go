@@ -119,7 +119,7 @@ func (s *Server) scanEvents(ctx context.Context, in *eventsRequest, out *eventsA
 				where position > $1 and position <= $2
 				  and ($3 = '' or split_part(type, '.', 1) = $3) and ($4 = '' or type = $4)
 				order by position limit $5
-			) some
+			) page
 		) sized
 		where before < $6 order by position`,
 		from, to, in.Topic, in.Type, in.Limit, mostBytes)

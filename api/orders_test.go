@@ -244,10 +244,14 @@ func TestCancelOrderThatIsNotPaid(t *testing.T) {
 	_, token := r.signedIn("ana@example.com")
 	id, _ := r.placed(token)
 	var wg sync.WaitGroup
-	for range 8 {
-		wg.Go(func() { r.do("POST", "/orders/"+id+"/cancellation", token, nil).is(http.StatusAccepted) })
+	answers := make([]*reply, 8)
+	for i := range answers {
+		wg.Go(func() { answers[i] = r.do("POST", "/orders/"+id+"/cancellation", token, nil) })
 	}
 	wg.Wait()
+	for _, a := range answers {
+		a.is(http.StatusAccepted)
+	}
 	facts := r.facts(id)
 	if len(facts) != 2 || !strings.Contains(facts[1], `"paymentId":null,"amount":null,"by":"buyer"`) {
 		t.Errorf("facts %v", facts)

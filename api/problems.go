@@ -50,9 +50,14 @@ func (s *Server) problemOf(ctx context.Context, err error) error {
 		return huma.Error422UnprocessableEntity("a field breaks a rule", details...)
 	}
 	for _, r := range s.refusals {
-		if errors.Is(err, r.err) {
-			return huma.NewError(r.status, r.err.Error())
+		if !errors.Is(err, r.err) {
+			continue
 		}
+		problem := huma.NewError(r.status, r.err.Error())
+		if r.status == http.StatusUnauthorized {
+			return huma.ErrorWithHeaders(problem, http.Header{"WWW-Authenticate": {challenge}})
+		}
+		return problem
 	}
 	var rejected *choreo.RejectedError
 	switch {

@@ -54,14 +54,14 @@ func (s *Server) showSaga(ctx context.Context, in *sagaRequest) (*sagaAnswer, er
 }
 
 // ownerOf is the account that started a saga, as the first fact names it; empty
-// where that names none, or was not of a command.
+// where that names none.
 func ownerOf(s *saga.Saga) string {
 	var first struct {
 		AccountID string `json:"accountId"`
 		AuthorID  string `json:"authorId"`
 		OwnerID   string `json:"ownerId"`
 	}
-	if len(s.Steps) == 0 || s.Steps[0].CausedBy != "" || json.Unmarshal(s.FirstFact(), &first) != nil {
+	if json.Unmarshal(s.FirstFact(), &first) != nil {
 		return ""
 	}
 	return cmp.Or(first.AccountID, first.AuthorID, first.OwnerID)

@@ -29,24 +29,28 @@ func Commit(ctx context.Context, db *DB, command string, fn func(context.Context
 		return Receipt{}, fmt.Errorf("the flow has no command %q", command)
 	}
 	for try := 1; ; try++ {
-		var r Receipt
+		var unit *Unit
 		err := db.InUnit(ctx, func(ctx context.Context, u *Unit) error {
-			u.command, u.trace = true, traceParent(ctx)
-			if err := fn(ctx, &Tx{Unit: u, emitter: command, declared: line.EmitsTypes}); err != nil {
-				return err
-			}
-			if n := len(u.queue); n > 0 {
-				r = Receipt{EventID: u.queue[n-1].ID, Saga: u.saga}
-			}
-			return nil
+			unit, u.command, u.trace = u, true, traceParent(ctx)
+			return fn(ctx, &Tx{Unit: u, emitter: command, declared: line.EmitsTypes})
 		})
 		if err == nil {
-			return r, nil
+			return unit.receipt(), nil
 		}
 		if !transient(err) || try == 4 {
 			return Receipt{}, err
 		}
 	}
+}
+
+// receipt names the last fact that is stored: a domain fact is not.
+func (u *Unit) receipt() (r Receipt) {
+	for _, p := range u.queue {
+		if !u.db.flow.IsDomain(p.Type) {
+			r = Receipt{EventID: p.ID, Saga: p.Saga}
+		}
+	}
+	return r
 }
 
 type traceKey struct{}

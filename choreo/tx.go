@@ -82,6 +82,9 @@ func (tx *Tx) add(cause *Meta, fact Fact) error {
 		m.ID, m.Saga = tx.freshID(), tx.Saga()
 	} else {
 		m.Causation, m.Saga, m.TraceParent = cause.ID, cause.Saga, cause.TraceParent
+		if tx.db.flow.IsDomain(cause.Type) { // stored nowhere: what caused it caused this
+			m.Causation = cause.Causation
+		}
 		m.ID = derivedID(cause, tx.emitter, m.Type, tx.ordinal(cause.ID, m.Type), tx.round)
 	}
 	tx.queue = append(tx.queue, &pending{Meta: m, fact: fact, data: data})

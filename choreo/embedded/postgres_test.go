@@ -293,6 +293,16 @@ func TestPostgresSaysWhyItCannotStart(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "initdb") {
 		t.Errorf("start without programs: %v", err)
 	}
+
+	other := t.TempDir()
+	stopPG(t, startPG(t, PostgresOptions{Dir: other}))
+	if err := os.WriteFile(filepath.Join(other, "password"), []byte("forgotten\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = StartPostgres(t.Context(), PostgresOptions{Dir: other})
+	if err == nil || !strings.Contains(err.Error(), "the file password") || len(dataDir(filepath.Join(other, "data")).servers()) > 0 {
+		t.Errorf("start with a wrong password: %v; want that said, and the server ended", err)
+	}
 }
 
 // Needs the network: TROUPE_TEST_FETCH=1.

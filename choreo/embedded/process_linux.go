@@ -9,8 +9,7 @@ import (
 )
 
 // dieWithParent has the kernel end the child, in Postgres's "fast" way, when we
-// are gone in whatever way. What a crash of the machine's or a debugger's makes
-// of that does not matter: the next start ends a left-over by itself.
+// are gone in whatever way. Nothing relies on it: the next start ends a left-over.
 func dieWithParent(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGINT }
 
 // commandOf is a process's program name and arguments, "" when there is none.

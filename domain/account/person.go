@@ -38,7 +38,7 @@ func NewPerson(email, name string) (Person, error) {
 	return Person{Email: address, Name: name}, errors.Join(emailErr, nameErr)
 }
 
-var errEmail = FieldError{"email", "this is not an e-mail address; write it like ana@example.com"}
+var errEmail = FieldError{"email", "this is not an e-mail address; write it like name@domain.com"}
 
 // NormalEmail is the one spelling of an address: trimmed, NFC, case-folded,
 // the domain by IDNA (in ASCII). Addresses that differ only in spelling come

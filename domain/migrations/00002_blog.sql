@@ -20,6 +20,7 @@ create table blog_posts (
   files      text[] not null, -- attachment ids, asked for
   state      text not null check (state in ('processing', 'published', 'withdrawn', 'deleted')),
   reason     text not null default '', -- of a withdrawal
+  mail_event text not null default '', -- that the mail of the withdrawal answers
   saga       text not null,
   created_at timestamptz not null
 );

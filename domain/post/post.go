@@ -76,8 +76,9 @@ type Post struct {
 	Saga      string // that created it
 	CreatedAt time.Time
 
-	fresh  bool // not stored yet
-	raised []choreo.Fact
+	mailEvent string // that the mail to the author answers, empty before it
+	stored    string // the contents as they are in the row, empty before it
+	raised    []choreo.Fact
 }
 
 // Create makes a post out of a draft. It is processing, and readable as it is.
@@ -94,7 +95,7 @@ func Create(tx *choreo.Tx, d Draft) (*Post, error) {
 	d.Files, d.FileURLs = append([]string{}, d.Files...), append([]string{}, d.FileURLs...)
 	p := &Post{
 		ID: d.ID, AuthorID: d.AuthorID, Title: title, Contents: d.Contents, TagNames: d.TagNames, Files: d.Files,
-		State: Processing, Saga: tx.Saga(), CreatedAt: tx.Now(), fresh: true,
+		State: Processing, Saga: tx.Saga(), CreatedAt: tx.Now(),
 	}
 	p.raise(events.PostCreated{
 		PostID: p.ID, AuthorID: p.AuthorID, Title: p.Title, Contents: p.Contents, TagNames: p.TagNames, FileURLs: d.FileURLs,
@@ -128,6 +129,16 @@ func (p *Post) Delete() {
 	}
 	p.State, p.Title, p.Contents = Deleted, "", nil
 	p.raise(events.PostDeleted{PostID: p.ID})
+}
+
+// MailFor takes on the mail to the author of a withdrawn post for the event
+// that asks for it: once, whatever other event asks later.
+func (p *Post) MailFor(eventID string) bool {
+	if p.State != Withdrawn || p.mailEvent != "" && p.mailEvent != eventID {
+		return false
+	}
+	p.mailEvent = eventID
+	return true
 }
 
 // IsOver tells whether the post is withdrawn or deleted.

@@ -28,21 +28,20 @@ func LoadIn(ctx context.Context, tx *choreo.Tx, id string, states ...State) (*Po
 // Load reads a post and locks its row.
 func Load(ctx context.Context, tx *choreo.Tx, id string) (*Post, error) {
 	p := &Post{ID: id}
-	var contents []byte
 	if uuid.Validate(id) != nil {
 		return nil, ErrNotFound // a fact of somebody else's
 	}
-	err := tx.QueryRowContext(ctx, `select author_id, title, contents, tag_names, files, state, reason, saga, created_at
+	err := tx.QueryRowContext(ctx, `select author_id, title, contents, tag_names, files, state, reason, mail_event, saga, created_at
 		from blog_posts where post_id = $1 for update`, id).
-		Scan(&p.AuthorID, &p.Title, &contents, pq.Array(&p.TagNames), pq.Array(&p.Files),
-			&p.State, &p.Reason, &p.Saga, &p.CreatedAt)
+		Scan(&p.AuthorID, &p.Title, &p.stored, pq.Array(&p.TagNames), pq.Array(&p.Files),
+			&p.State, &p.Reason, &p.mailEvent, &p.Saga, &p.CreatedAt)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, ErrNotFound
 	}
 	if err != nil {
 		return nil, fmt.Errorf("loading post %s: %w", id, err)
 	}
-	if err := json.Unmarshal(contents, &p.Contents); err != nil {
+	if err := json.Unmarshal([]byte(p.stored), &p.Contents); err != nil {
 		return nil, fmt.Errorf("reading the contents of post %s: %w", id, err)
 	}
 	return p, nil
@@ -50,18 +49,15 @@ func Load(ctx context.Context, tx *choreo.Tx, id string) (*Post, error) {
 
 // Save writes the post and emits the facts it raised.
 func (p *Post) Save(ctx context.Context, tx *choreo.Tx) error {
-	if len(p.raised) == 0 {
-		return nil
-	}
 	write := p.update
-	if p.fresh {
+	if p.stored == "" {
 		write = p.insert
 	}
 	if err := write(ctx, tx); err != nil {
 		return fmt.Errorf("saving post %s: %w", p.ID, err)
 	}
 	tx.Emit(p.raised...)
-	p.raised, p.fresh = nil, false
+	p.raised, p.stored = nil, array(p.Contents)
 	return nil
 }
 
@@ -75,8 +71,12 @@ func (p *Post) insert(ctx context.Context, tx *choreo.Tx) error {
 }
 
 func (p *Post) update(ctx context.Context, tx *choreo.Tx) error {
-	_, err := tx.ExecContext(ctx, `update blog_posts set title = $2, contents = $3, state = $4, reason = $5
-		where post_id = $1`, p.ID, p.Title, array(p.Contents), string(p.State), p.Reason)
+	// Contents are large, and most changes are not theirs.
+	contents := array(p.Contents)
+	_, err := tx.ExecContext(ctx, `update blog_posts
+		set title = $2, contents = coalesce($3, contents), state = $4, reason = $5, mail_event = $6
+		where post_id = $1`,
+		p.ID, p.Title, sql.NullString{String: contents, Valid: contents != p.stored}, string(p.State), p.Reason, p.mailEvent)
 	return err
 }
 

@@ -11,13 +11,19 @@ import (
 	"troupe/events"
 )
 
-// CreateTags makes the consumer that, on PostCreated, finds the tags of the
-// fact, creates the missing and maps all to the post. It starts from a post
-// that is processing or published: a fact that comes again maps nothing twice.
-// No tag of these forbidden names is created. Emits TagsCreated, or
-// TagsRejected with nothing created; neither where no tag was asked for. Undone
-// by RemoveTags.
+// CreateTags makes the consumer that, on PostCreated, finds the tags that the
+// fact names, creates the missing and maps all to the post. It starts from a
+// post that is processing or published: a fact that comes again maps nothing
+// twice. No tag of a forbidden name, however that is written, is created.
+// Emits TagsCreated, or TagsRejected with nothing created; neither where no tag
+// was asked for. Undone by RemoveTags.
 func CreateTags(forbidden []string) func(context.Context, *choreo.Tx, choreo.Event[events.PostCreated]) error {
+	var refused []string
+	for _, name := range forbidden {
+		if folded, err := tag.Fold(name); err == nil { // no tag has another name
+			refused = append(refused, folded)
+		}
+	}
 	return func(ctx context.Context, tx *choreo.Tx, e choreo.Event[events.PostCreated]) error {
 		p, err := post.LoadIn(ctx, tx, e.Fact.PostID, post.Processing, post.Published)
 		if err != nil || p == nil || len(e.Fact.TagNames) == 0 {
@@ -29,7 +35,7 @@ func CreateTags(forbidden []string) func(context.Context, *choreo.Tx, choreo.Eve
 			return nil
 		}
 		for _, name := range names {
-			if slices.Contains(forbidden, name) {
+			if slices.Contains(refused, name) {
 				tx.Emit(events.TagsRejected{PostID: p.ID, Reason: fmt.Sprintf("the tag %q is not allowed", name)})
 				return nil
 			}

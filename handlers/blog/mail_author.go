@@ -12,36 +12,43 @@ import (
 	"troupe/providers/mail"
 )
 
-// MailAuthor on PostWithdrawn tells the author why. Emits AuthorMailed, or
-// AuthorMailFailed, with the reason "erased" where the author is gone. Nothing
-// undoes it: a mail that was sent cannot be called back.
+// MailAuthor on PostWithdrawn tells the author why, once per post. Emits
+// AuthorMailed; fails with AuthorMailFailed, which changes nothing for the post.
+// Irreversible: a mail that was sent cannot be called back.
 type MailAuthor struct{ Mail mail.Mailer }
 
 // mailed is the empty result of the call.
 type mailed struct{}
 
-// Load writes the mail.
+const withdrawal = `Hello %s,
+
+your post “%s” could not be published and was withdrawn:
+%s.
+
+You can write it again without that. Files that you uploaded can be used for
+24 hours after their upload.
+`
+
+// Load takes the mail on and writes it.
 func (MailAuthor) Load(ctx context.Context, tx *choreo.Tx, e choreo.Event[events.PostWithdrawn]) (mail.Message, error) {
 	p, err := post.LoadIn(ctx, tx, e.Fact.PostID, post.Withdrawn)
 	if err != nil {
 		return mail.Message{}, err
 	}
-	if p == nil {
+	if p == nil || !p.MailFor(e.ID) {
 		return mail.Message{}, choreo.Skip
+	}
+	if err := p.Save(ctx, tx); err != nil {
+		return mail.Message{}, err
 	}
 	address, name, err := account.Address(ctx, tx, p.AuthorID)
 	if errors.Is(err, account.ErrNotFound) {
-		tx.Emit(events.AuthorMailFailed{PostID: p.ID, Reason: "erased"})
-		return mail.Message{}, choreo.Skip
-	}
-	if err != nil {
-		return mail.Message{}, fmt.Errorf("finding the author of post %s: %w", p.ID, err)
+		err = choreo.Refused(err)
 	}
 	return mail.Message{
 		To: address, Kind: "post-withdrawn", Subject: "Your post was withdrawn",
-		Text: fmt.Sprintf("Hello %s,\n\nyour post “%s” could not be published and was withdrawn: %s.\n\n"+
-			"You can change it and send it again; your files are kept for a day after you uploaded them.\n", name, p.Title, p.Reason),
-	}, nil
+		Text: fmt.Sprintf(withdrawal, name, p.Title, p.Reason),
+	}, err
 }
 
 // Call sends it.
@@ -61,9 +68,12 @@ func (MailAuthor) Record(_ context.Context, tx *choreo.Tx, e choreo.Event[events
 
 // AuthorMailGivenUp is the fact of MailAuthor giving up.
 func AuthorMailGivenUp(_ context.Context, _ *choreo.Tx, e choreo.Event[events.PostWithdrawn], cause error) (choreo.Fact, error) {
-	reason := "the mail could not be sent in time"
-	if choreo.IsRefused(cause) {
-		reason = "the mail server refused the mail"
+	reason := "unavailable"
+	switch {
+	case errors.Is(cause, account.ErrNotFound):
+		reason = "erased"
+	case errors.Is(cause, mail.ErrRefused):
+		reason = "refused"
 	}
 	return events.AuthorMailFailed{PostID: e.Fact.PostID, Reason: reason}, nil
 }

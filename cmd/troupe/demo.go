@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"troupe/demo"
+	"troupe/handlers"
+)
+
+func demoCommand() (*cobra.Command, error) {
+	c, err := readConfig(config{Data: dataDir()})
+	if err != nil {
+		return nil, err
+	}
+	o := demo.Options{Run: strings.ToLower(rand.Text()[:6]), Staff: c.StaffToken}
+	var verify bool
+	var output string
+	cmd := &cobra.Command{
+		Use: "demo", Short: "Drive a running system as clients would, and add up what came of it", Args: noArgs,
+		Long: "Signs people up, writes posts with pictures, orders, cancels and deletes, a share of it failing on\n" +
+			"purpose. Then prints saga by saga what happened, and adds up. It goes on when the system goes away for\n" +
+			"a while. Exit code 1: a sum does not add up; what is wrong stands below it.\n\n" +
+			"Staff is TROUPE_STAFF_TOKEN, or else what `troupe up` keeps in the data folder.",
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if output != "text" && output != "json" {
+				return usageError{fmt.Errorf("-o %s: choose text or json", output)}
+			}
+			if o.Staff == "" {
+				if o.Staff, err = staffToken(c.Data); err != nil {
+					return err
+				}
+			}
+			return perform(cmd.Context(), o, verify, output == "json")
+		},
+	}
+	c.flags(cmd.Flags(), "data")
+	f := cmd.Flags()
+	f.StringVar(&o.URL, "url", "http://127.0.0.1:8080", "of the API")
+	f.IntVar(&o.Sagas, "sagas", 60, "how many sign-ups, posts and orders")
+	f.IntVar(&o.Concurrency, "concurrency", 8, "clients at the same time")
+	f.Uint64Var(&o.Seed, "seed", 1, "draws what is done")
+	f.DurationVar(&o.Patience, "patience", time.Minute, "with a system that is away")
+	f.DurationVar(&o.Wait, "wait", 2*time.Minute, "for the sagas to settle")
+	f.BoolVar(&verify, "verify", false, "start nothing; only add up all that the system has ever done")
+	f.StringVarP(&output, "output", "o", "text", "text or json")
+	return cmd, nil
+}
+
+// perform runs the demo and prints its report.
+func perform(ctx context.Context, o demo.Options, verify, asJSON bool) error {
+	undoes, err := undoing()
+	if err != nil {
+		return err
+	}
+	run, clear := demo.Run, ""
+	if verify {
+		run = demo.Verify
+	}
+	if info, err := os.Stderr.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+		clear = "\r\x1b[K"
+		o.Progress = func(text string) { fmt.Fprint(os.Stderr, clear, text) }
+	}
+	report, err := run(ctx, o)
+	fmt.Fprint(os.Stderr, clear)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		e := json.NewEncoder(os.Stdout)
+		e.SetIndent("", "  ")
+		err = e.Encode(report)
+	} else {
+		err = report.Print(os.Stdout, undoes)
+	}
+	if err == nil && !report.OK() {
+		err = errors.New("the sums do not add up")
+	}
+	return err
+}
+
+// undoing lists by consumer what it undoes.
+func undoing() (map[string][]string, error) {
+	flow, err := handlers.Flow(handlers.Outside{})
+	if err != nil {
+		return nil, err
+	}
+	undoes := map[string][]string{}
+	for _, c := range flow.Consumers() {
+		undoes[c.Name] = c.Rules()[0].Undoes
+	}
+	return undoes, nil
+}
+
+// staffToken reads the token that `troupe up` keeps.
+func staffToken(data string) (string, error) {
+	body, err := os.ReadFile(filepath.Join(data, "secrets.json"))
+	if err != nil {
+		return "", fmt.Errorf("no staff token: set TROUPE_STAFF_TOKEN, or give the --data of `troupe up`: %w", err)
+	}
+	var kept struct {
+		StaffToken string `json:"staffToken"`
+	}
+	if err := json.Unmarshal(body, &kept); err != nil {
+		return "", fmt.Errorf("reading the secrets in %s: %w", data, err)
+	}
+	return kept.StaffToken, nil
+}
