@@ -3,6 +3,7 @@ package choreo_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -231,10 +232,10 @@ func TestEmittingAnUndeclaredFactFailsTheCommand(t *testing.T) {
 	}
 }
 
-func TestTooLargeAndIncompleteFactsFailTheCommand(t *testing.T) {
+func TestFactsThatAreNotWholeFailTheCommand(t *testing.T) {
 	t.Parallel()
 	s := stage(t, stamp{})
-	for name, id := range map[string]string{"no key": "", "too large": string(make([]byte, 1<<20))} {
+	for name, id := range map[string]string{"no key": "", "a key too long": strings.Repeat("x", 256), "a key that is no text": "a\x00b"} {
 		_, err := choreo.Commit(t.Context(), s.DB, "pack", func(_ context.Context, tx *choreo.Tx) error {
 			tx.Emit(packed{id})
 			return nil

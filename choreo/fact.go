@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Fact is something that happened. It is met structurally, so that packages of
@@ -71,11 +72,19 @@ func validate(f Fact) error {
 			return fmt.Errorf("%s is not whole: %w", f.FactType(), err)
 		}
 	}
-	if f.Key() == "" {
+	switch key := f.Key(); {
+	case key == "":
 		return fmt.Errorf("%s has no key", f.FactType())
+	case len(key) > maxKey:
+		return fmt.Errorf("the key of %s is longer than %d bytes", f.FactType(), maxKey)
+	case !utf8.ValidString(key) || strings.ContainsRune(key, 0):
+		return fmt.Errorf("the key of %s is not text", f.FactType())
 	}
 	return nil
 }
+
+// maxKey bounds keys, as ids are: a longer one is of no aggregate of anyone's.
+const maxKey = 255
 
 // Reason is why a failure fact says it failed, empty where it does not say.
 func Reason(f Fact) string {
