@@ -59,8 +59,9 @@ type arrival struct {
 	line    string
 	factKey string
 
-	outcome Outcome
-	bad     error // why it is malformed
+	sorted  Outcome // what it is at sight: Ignored, Unknown, Malformed, or nothing yet
+	outcome Outcome // what became of it in the transaction under way
+	bad     error   // why it is malformed
 	healed  bool
 }
 
@@ -113,7 +114,7 @@ func (a *Applier) take(ctx context.Context, arrivals []*arrival, tails []broker.
 func (a *Applier) read(r *wire.Record) *arrival {
 	v := &arrival{record: r, place: place{r.Topic, r.Partition}}
 	if v.meta, v.data, v.bad = wire.Parse(r); v.bad != nil {
-		v.outcome = Malformed
+		v.sorted = Malformed
 		return v
 	}
 	v.own = v.meta.Source == a.DB.Source() && v.meta.Sequence > 0
@@ -126,14 +127,14 @@ func (a *Applier) bind(v *arrival) {
 	rule := a.Consumer.Rule(v.meta.Type)
 	switch {
 	case rule == nil && a.DB.Flow().Knows(v.meta.Type), slices.Contains(v.meta.RanIn, a.Consumer.Name):
-		v.outcome = Ignored
+		v.sorted = Ignored
 		return
 	case rule == nil:
-		v.outcome = Unknown
+		v.sorted = Unknown
 		return
 	}
 	if v.event, v.bad = rule.Decode(v.meta, v.data); v.bad != nil {
-		v.outcome = Malformed
+		v.sorted = Malformed
 		return
 	}
 	v.rule, v.line, v.factKey = rule, rule.Line(v.event), rule.FactKey(v.event)
@@ -155,6 +156,9 @@ type transaction struct {
 // order and advances. Lock order: watermarks, barriers and lines, steps, then
 // the handler's rows.
 func (t *transaction) run(ctx context.Context, u *choreo.Unit) error {
+	for _, v := range t.arrivals {
+		v.outcome = v.sorted
+	}
 	w, err := t.lockWatermarks(ctx, u)
 	if err != nil {
 		return err

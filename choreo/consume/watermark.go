@@ -256,6 +256,7 @@ func (t *transaction) heal(ctx context.Context, u *choreo.Unit, p place, from, t
 		}
 		v.healed = true
 		t.bind(v)
+		v.outcome = v.sorted
 	}
 	if len(found) == 0 {
 		return nil, fmt.Errorf("%w: %s/%d, sequences %d to %d", ErrGap, p.topic, p.partition, from, to)
