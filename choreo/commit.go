@@ -132,6 +132,25 @@ func (u *Unit) For(rule *Rule, cause *Meta, round int, targets []Target) *Tx {
 	}
 }
 
+// Savepoint runs fn so that its error takes back what it did, and what it
+// emitted, and nothing else of the transaction.
+func (u *Unit) Savepoint(ctx context.Context, fn func() error) error {
+	if _, err := u.sql.ExecContext(ctx, `savepoint one`); err != nil {
+		return err
+	}
+	emitted := len(u.queue)
+	cause := fn()
+	if cause == nil {
+		_, err := u.sql.ExecContext(ctx, `release savepoint one`)
+		return err
+	}
+	u.queue, u.err = u.queue[:emitted], nil
+	if _, err := u.sql.ExecContext(ctx, `rollback to savepoint one`); err != nil {
+		return errors.Join(err, cause)
+	}
+	return cause
+}
+
 // Err is the first error of an Emit in this transaction.
 func (u *Unit) Err() error { return u.err }
 
@@ -151,13 +170,6 @@ func (u *Unit) reactInside(ctx context.Context) error {
 }
 
 func (u *Unit) runInside(ctx context.Context, r *Rule, p *pending) error {
-	if !r.Domain {
-		_, err := u.sql.ExecContext(ctx, `insert into choreo.inbox (consumer, source, event_id, at)
-			values ($1, $2, $3, $4)`, r.Consumer, p.Source, p.ID, u.now)
-		if err != nil {
-			return fmt.Errorf("noting that %s ran inside: %w", r.Consumer, err)
-		}
-	}
 	event, err := r.Decode(p.Meta, p.data)
 	if err != nil {
 		return err

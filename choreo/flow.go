@@ -165,6 +165,9 @@ func (c *Consumer) Topics() []string {
 // Local tells whether it is fed from the log instead of Kafka.
 func (c *Consumer) Local() bool { return c.rules[0].Local }
 
+// Parallel tells whether batches of its partitions run side by side.
+func (c *Consumer) Parallel() bool { return c.rules[0].Parallel }
+
 // Rule is a reaction with its types erased: what the engine's packages run.
 type Rule struct {
 	Consumer      string
@@ -179,6 +182,7 @@ type Rule struct {
 	GiveUpAfter   time.Duration // 0: never
 	InTransaction bool
 	Local         bool
+	Parallel      bool
 	Joins         bool
 	Domain        bool // the fact is a domain fact
 	Retry         RetryPolicy
@@ -187,8 +191,11 @@ type Rule struct {
 	Line    func(event any) string // orders steps; the fact's key by default
 	FactKey func(event any) string // by which steps are undone
 	React   func(context.Context, *Tx, any) error
-	Effect  *EffectRule // nil for a plain reaction
-	GiveUp  func(context.Context, *Tx, any, error) (Fact, error)
+
+	ReactBatch func(context.Context, *Tx, []any) error // nil unless made by OnBatch
+
+	Effect *EffectRule // nil for a plain reaction
+	GiveUp func(context.Context, *Tx, any, error) (Fact, error)
 }
 
 // EffectRule is an Effect with its types erased. Results are JSON.

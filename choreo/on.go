@@ -43,6 +43,23 @@ func On[F Fact](consumer string, react func(context.Context, *Tx, Event[F]) erro
 	return r
 }
 
+// OnBatch makes a reaction that runs over all its events of a batch at once, in
+// order, for set-based SQL on hot paths. It emits with Tx.EmitFor. Events of one
+// key come in order; a failure has the batch run again one event at a time.
+func OnBatch[F Fact](consumer string, react func(context.Context, *Tx, []Event[F]) error) *Reaction[F] {
+	r := newReaction[F](consumer)
+	r.rule.ReactBatch = func(ctx context.Context, tx *Tx, events []any) (err error) {
+		defer guard(&err)
+		typed := make([]Event[F], len(events))
+		for i, e := range events {
+			typed[i] = e.(Event[F])
+		}
+		return react(ctx, tx, typed)
+	}
+	r.rule.React = func(ctx context.Context, tx *Tx, e any) error { return r.rule.ReactBatch(ctx, tx, []any{e}) }
+	return r
+}
+
 // OnEffect makes a reaction that talks to the outside.
 func OnEffect[F Fact, In, Out any](consumer string, effect Effect[F, In, Out]) *Reaction[F] {
 	r := newReaction[F](consumer)
@@ -154,6 +171,10 @@ func (r *Reaction[F]) Retry(p RetryPolicy) *Reaction[F] { r.rule.Retry = p; retu
 // InTransaction runs the reaction inside the transaction that emits the fact.
 func (r *Reaction[F]) InTransaction() *Reaction[F] { r.rule.InTransaction = true; return r }
 
+// Parallel says that the consumer touches no row shared between keys: batches of
+// its partitions run side by side.
+func (r *Reaction[F]) Parallel() *Reaction[F] { r.rule.Parallel = true; return r }
+
 // Local feeds the consumer from the log instead of Kafka.
 func (r *Reaction[F]) Local() *Reaction[F] { r.rule.Local = true; return r }
 
@@ -176,6 +197,9 @@ func (r *Reaction[F]) addTo(f *Flow) error {
 		c = &Consumer{Name: rule.Consumer}
 		f.consumers[c.Name] = c
 		f.order = append(f.order, c.Name)
+	}
+	if len(rule.Undoes) > 0 && rule.ReactBatch != nil {
+		return fmt.Errorf("%s is a batch reaction: it cannot undo a step", rule.Consumer)
 	}
 	if c.Rule(rule.On) != nil {
 		return fmt.Errorf("%s reacts twice to %s", c.Name, rule.On)

@@ -76,10 +76,10 @@ func (tx *Tx) add(cause *Meta, fact Fact) error {
 	}
 	m := Meta{
 		Source: tx.db.source, Type: fact.FactType(), Key: fact.Key(), Time: tx.now,
-		Saga: tx.Saga(), Emitter: tx.emitter, TraceParent: tx.trace,
+		Emitter: tx.emitter, TraceParent: tx.trace,
 	}
 	if cause == nil {
-		m.ID = tx.freshID()
+		m.ID, m.Saga = tx.freshID(), tx.Saga()
 	} else {
 		m.Causation, m.Saga, m.TraceParent = cause.ID, cause.Saga, cause.TraceParent
 		if tx.db.flow.IsDomain(cause.Type) { // stored nowhere: what caused it caused this

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -14,9 +13,8 @@ import (
 	"troupe/choreo/wire"
 )
 
-// Publisher is a Watermill publisher of records that know their partition: it
-// sends a slice of messages at once, idempotent and acknowledged by all
-// replicas. It is safe for concurrent use.
+// Publisher is a Watermill publisher of batches whose records know their
+// partition: it sends them at once, idempotent and acknowledged by all replicas. It is safe for concurrent use.
 type Publisher struct {
 	config   Config
 	producer sarama.SyncProducer
@@ -56,26 +54,15 @@ func NewFailedError(at map[int]error) *FailedError {
 func (e *FailedError) Error() string { return e.err.Error() }
 func (e *FailedError) Unwrap() error { return e.err }
 
-// Publish sends the messages; where some did not arrive, the error wraps a
-// *FailedError.
+// Publish sends the batches of the messages to the topic, in order; where some
+// records did not arrive, the error wraps a *FailedError, with their indexes
+// over all batches of the call.
 func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
-	records := make([]*sarama.ProducerMessage, len(messages))
-	for i, m := range messages {
-		partition, err := strconv.ParseInt(m.Metadata[wire.Partition], 10, 32)
-		if err != nil {
-			return fmt.Errorf("message %s has no partition: %w", m.UUID, err)
+	var records []*sarama.ProducerMessage
+	for _, m := range messages {
+		for _, r := range BatchOf(m).Records {
+			records = append(records, p.record(topic, r, len(records)))
 		}
-		at, _ := time.Parse(time.RFC3339Nano, m.Metadata[wire.Timestamp]) // the zero time is the broker's
-		r := &sarama.ProducerMessage{
-			Topic: p.config.topic(topic), Partition: int32(partition), Timestamp: at, Metadata: i,
-			Key: sarama.StringEncoder(m.Metadata[wire.Key]), Value: sarama.ByteEncoder(m.Payload),
-		}
-		for name, value := range m.Metadata {
-			if wire.IsHeader(name) {
-				r.Headers = append(r.Headers, sarama.RecordHeader{Key: []byte(name), Value: []byte(value)})
-			}
-		}
-		records[i] = r
 	}
 	err := p.producer.SendMessages(records)
 	var failed sarama.ProducerErrors
@@ -87,6 +74,18 @@ func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
 		return fmt.Errorf("topic %s: %w", topic, NewFailedError(at))
 	}
 	return err
+}
+
+func (p *Publisher) record(topic string, r *wire.Record, index int) *sarama.ProducerMessage {
+	m := &sarama.ProducerMessage{
+		Topic: p.config.topic(topic), Partition: r.Partition, Timestamp: r.Time, Metadata: index,
+		Key: sarama.ByteEncoder(r.Key), Value: sarama.ByteEncoder(r.Value),
+		Headers: make([]sarama.RecordHeader, len(r.Headers)),
+	}
+	for i, h := range r.Headers {
+		m.Headers[i] = sarama.RecordHeader{Key: []byte(h.Name), Value: h.Value}
+	}
+	return m
 }
 
 // Close flushes and disconnects.

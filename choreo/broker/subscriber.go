@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,14 +17,27 @@ import (
 	"troupe/choreo/wire"
 )
 
+// What a batch holds at most: whatever is there is taken at once, never waiting
+// to fill. What is read ahead of the batch under way is bounded too.
+const (
+	batchRecords = 2000
+	batchBytes   = 1 << 20
+	bufferBytes  = 16 << 20
+)
+
+// tailEvery is how often a consumer at the end of a partition is told so.
+const tailEvery = 5 * time.Second
+
 // Subscriber is a Watermill subscriber of one consumer group: one member, with
-// a client of its own, follows all topics of the consumer. Records of one
-// partition come one after another; one that is nacked comes again, so that the
-// order of a partition is kept. A record that is no event comes like any other.
+// a client of its own, follows all topics of the consumer and hands on one
+// message per batch. A batch that is nacked comes again before anything of its
+// partitions, so that their order is kept. A record that is no event comes like
+// any other.
 type Subscriber struct {
-	config Config
-	group  string
-	joined atomic.Bool
+	config   Config
+	group    string
+	parallel bool
+	joined   atomic.Bool
 
 	closing   context.Context
 	close     context.CancelFunc
@@ -33,8 +45,10 @@ type Subscriber struct {
 }
 
 // NewSubscriber makes a subscriber of the group, which connects in Subscribe.
-func NewSubscriber(c Config, group string) *Subscriber {
-	s := &Subscriber{config: c, group: group}
+// Batches are merged over the partitions and come one at a time; a parallel
+// one gives a batch per partition side by side.
+func NewSubscriber(c Config, group string, parallel bool) *Subscriber {
+	s := &Subscriber{config: c, group: group, parallel: parallel}
 	s.closing, s.close = context.WithCancel(context.Background())
 	return s
 }
@@ -47,6 +61,7 @@ func (s *Subscriber) Joined() bool { return s.joined.Load() }
 // is closed when ctx ends or the subscriber is closed.
 func (s *Subscriber) Subscribe(ctx context.Context, topics string) (<-chan *message.Message, error) {
 	c := s.config.client()
+	c.ChannelBufferSize = 2 * batchRecords
 	c.Consumer.Offsets.Initial = sarama.OffsetOldest
 	c.Consumer.Offsets.AutoCommit.Interval = time.Second
 	c.Consumer.Group.Session.Timeout = 10 * time.Second
@@ -104,11 +119,14 @@ type member struct {
 	topics []string
 	out    chan *message.Message
 	ids    map[string]string // topic ids, read at each session's start
+
+	merged *buffer       // of this session; nil where batches are parallel
+	ended  chan struct{} // closed when the session's merged batches have ended
 }
 
 // Setup notes the ids of the topics: one that was deleted and made again has
 // another.
-func (m *member) Setup(sarama.ConsumerGroupSession) error {
+func (m *member) Setup(session sarama.ConsumerGroupSession) error {
 	admin, err := sarama.NewClusterAdminFromClient(m.client)
 	if err != nil {
 		return err
@@ -120,19 +138,42 @@ func (m *member) Setup(sarama.ConsumerGroupSession) error {
 	for _, t := range topics {
 		m.ids[t.Name] = uuid.UUID(t.Uuid).String()
 	}
+	if !m.parallel {
+		m.merged, m.ended = newBuffer(), make(chan struct{})
+		go func() {
+			defer close(m.ended)
+			m.handOn(session, m.merged)
+		}()
+	}
 	m.joined.Store(true)
 	return nil
 }
 
-// Cleanup ends a session.
+// Cleanup ends a session, after its batch under way.
 func (m *member) Cleanup(sarama.ConsumerGroupSession) error {
 	m.joined.Store(false)
+	if !m.parallel {
+		<-m.ended
+	}
 	return nil
 }
 
-// ConsumeClaim hands on the records of one partition, each once the one before
-// is acknowledged.
+// ConsumeClaim buffers the records of one partition, for the merged batches or
+// for its own.
 func (m *member) ConsumeClaim(session sarama.ConsumerGroupSession, claim sarama.ConsumerGroupClaim) error {
+	to := m.merged
+	if m.parallel {
+		to = newBuffer()
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			m.handOn(session, to)
+		}()
+		defer func() { <-ended }()
+	}
+	next := claim.InitialOffset()
+	tail := time.NewTimer(tailEvery / 5) // the first fetch has told the end by then
+	defer tail.Stop()
 	for {
 		select {
 		case <-session.Context().Done():
@@ -141,20 +182,46 @@ func (m *member) ConsumeClaim(session sarama.ConsumerGroupSession, claim sarama.
 			if !ok {
 				return nil
 			}
-			if !m.deliver(session.Context(), record) {
-				return nil
+			next = record.Offset + 1
+			to.add(session.Context(), item{sarama: record, record: m.record(record)})
+		case <-tail.C:
+			if len(claim.Messages()) == 0 && next >= claim.HighWaterMarkOffset() {
+				to.add(session.Context(), item{tail: &Tail{strings.TrimPrefix(claim.Topic(), m.config.Prefix), claim.Partition()}})
 			}
-			session.MarkMessage(record, "")
+			tail.Reset(tailEvery)
 		}
 	}
 }
 
-// deliver sends a record until it is acknowledged; false when the session ends
+// handOn gives batch after batch until the session ends.
+func (m *member) handOn(session sarama.ConsumerGroupSession, from *buffer) {
+	ctx := session.Context()
+	for {
+		items := from.take(ctx)
+		if len(items) == 0 || !m.deliver(ctx, items) {
+			return
+		}
+		for _, i := range items {
+			if i.sarama != nil {
+				session.MarkMessage(i.sarama, "")
+			}
+		}
+	}
+}
+
+// deliver sends a batch until it is acknowledged; false when the session ends
 // first.
-func (m *member) deliver(ctx context.Context, record *sarama.ConsumerMessage) bool {
+func (m *member) deliver(ctx context.Context, items []item) bool {
+	b := &Batch{}
+	for _, i := range items {
+		if i.tail != nil {
+			b.Tails = append(b.Tails, *i.tail)
+		} else {
+			b.Records = append(b.Records, i.record)
+		}
+	}
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
-		msg := m.message(record)
-		msg.SetContext(ctx)
+		msg := NewMessage(ctx, b)
 		select {
 		case m.out <- msg:
 		case <-ctx.Done():
@@ -171,18 +238,94 @@ func (m *member) deliver(ctx context.Context, record *sarama.ConsumerMessage) bo
 	}
 }
 
-func (m *member) message(record *sarama.ConsumerMessage) *message.Message {
-	msg := message.NewMessage(fmt.Sprintf("%s/%d/%d", record.Topic, record.Partition, record.Offset), record.Value)
-	for _, h := range record.Headers {
-		msg.Metadata[string(h.Key)] = string(h.Value)
+func (m *member) record(r *sarama.ConsumerMessage) *wire.Record {
+	out := &wire.Record{
+		Topic: strings.TrimPrefix(r.Topic, m.config.Prefix), TopicID: m.ids[r.Topic], Partition: r.Partition,
+		Offset: r.Offset, Key: r.Key, Value: r.Value, Time: r.Timestamp, Headers: make([]wire.Header, len(r.Headers)),
 	}
-	msg.Metadata[wire.Key] = string(record.Key)
-	msg.Metadata[wire.Topic] = strings.TrimPrefix(record.Topic, m.config.Prefix)
-	msg.Metadata[wire.TopicID] = m.ids[record.Topic]
-	msg.Metadata[wire.Partition] = strconv.Itoa(int(record.Partition))
-	msg.Metadata[wire.Offset] = strconv.FormatInt(record.Offset, 10)
-	msg.Metadata[wire.Timestamp] = record.Timestamp.UTC().Format(time.RFC3339Nano)
-	return msg
+	for i, h := range r.Headers {
+		out.Headers[i] = wire.Header{Name: string(h.Key), Value: h.Value}
+	}
+	return out
+}
+
+// item is a record on its way into a batch, or a tail in its place after those
+// before it.
+type item struct {
+	sarama *sarama.ConsumerMessage
+	record *wire.Record
+	tail   *Tail
+}
+
+func (i item) size() int {
+	if i.record == nil {
+		return 0
+	}
+	return len(i.record.Key) + len(i.record.Value) + 512
+}
+
+// buffer holds items between the partitions and the batches.
+type buffer struct {
+	mu      sync.Mutex
+	items   []item
+	bytes   int
+	changed chan struct{} // closed and made anew at each change
+}
+
+func newBuffer() *buffer { return &buffer{changed: make(chan struct{})} }
+
+// add appends an item, waiting while the buffer is full.
+func (b *buffer) add(ctx context.Context, i item) {
+	for {
+		b.mu.Lock()
+		if b.bytes < bufferBytes {
+			b.items, b.bytes = append(b.items, i), b.bytes+i.size()
+			if len(b.items) == 1 {
+				b.signal()
+			}
+			b.mu.Unlock()
+			return
+		}
+		changed := b.changed
+		b.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// take removes a batch, waiting for a first item; it is empty when ctx ends.
+func (b *buffer) take(ctx context.Context) []item {
+	for {
+		b.mu.Lock()
+		if len(b.items) > 0 {
+			n, size := 0, 0
+			for n < len(b.items) && n < batchRecords && (n == 0 || size+b.items[n].size() <= batchBytes) {
+				size += b.items[n].size()
+				n++
+			}
+			batch := b.items[:n:n]
+			b.items, b.bytes = b.items[n:], b.bytes-size
+			b.signal()
+			b.mu.Unlock()
+			return batch
+		}
+		changed := b.changed
+		b.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// signal wakes whoever waits for a change. The mutex is held.
+func (b *buffer) signal() {
+	close(b.changed)
+	b.changed = make(chan struct{})
 }
 
 func pause(ctx context.Context, d time.Duration) {

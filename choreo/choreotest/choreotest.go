@@ -16,9 +16,11 @@ import (
 	_ "github.com/lib/pq" // the driver of the test's database
 
 	"troupe/choreo"
+	"troupe/choreo/broker"
 	"troupe/choreo/consume"
 	"troupe/choreo/embedded/embeddedtest"
 	"troupe/choreo/steps"
+	"troupe/choreo/wire"
 )
 
 // Stage is a flow over a database of the test's own.
@@ -61,7 +63,7 @@ func (s *Stage) Given(command string, fn func(context.Context, *choreo.Tx) error
 // of its own where that is empty. An effect makes one attempt.
 func (s *Stage) When(consumer string, fact choreo.Fact, saga string) *Result {
 	s.t.Helper()
-	m := choreo.Meta{ID: uuid.Must(uuid.NewV7()).String(), Source: s.DB.Source(), Type: fact.FactType(), Key: fact.Key(), Saga: saga}
+	m := choreo.Meta{ID: uuid.Must(uuid.NewV7()).String(), Source: "/choreotest", Type: fact.FactType(), Key: fact.Key(), Saga: saga}
 	now, err := s.DB.Now(s.t.Context())
 	if err != nil {
 		s.t.Fatal(err)
@@ -91,8 +93,12 @@ func (s *Stage) deliver(consumer string, m choreo.Meta, fact choreo.Fact) *Resul
 	}
 	r := &Result{t: s.t, consumer: consumer, meta: m, fact: fact}
 	a := &consume.Applier{DB: s.DB, Consumer: c}
-	if r.Outcome, err = a.Event(s.t.Context(), m, data); err != nil {
+	counts, err := a.Batch(s.t.Context(), &broker.Batch{Records: []*wire.Record{r.record(data)}})
+	if err != nil {
 		s.t.Fatalf("%s on %s: %v", consumer, m.Type, err)
+	}
+	for r.Outcome = range counts {
+		break
 	}
 	var id int64
 	err = s.DB.Pool().QueryRowContext(s.t.Context(), `select id from choreo.steps where consumer = $1 and event_id = $2`,
@@ -104,6 +110,14 @@ func (s *Stage) deliver(consumer string, m choreo.Meta, fact choreo.Fact) *Resul
 	}
 	s.readEmitted(r)
 	return r
+}
+
+// record is the event as one of somebody else's: the log of the stage does not
+// hold it. Its offset is its own, so that only its id tells that it came before.
+func (r *Result) record(data []byte) *wire.Record {
+	w := wire.Encode(r.meta, data, 0)
+	w.TopicID = r.meta.ID
+	return w
 }
 
 func (s *Stage) run(r *Result, id int64) {

@@ -4,39 +4,33 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
 
-	"github.com/ThreeDotsLabs/watermill/message"
-
 	"troupe/choreo"
-	"troupe/choreo/steps"
-	"troupe/choreo/wire"
 )
 
 // kept bounds what is kept of the data of a bad record.
 const kept = 64 << 10
 
 // quarantine keeps a record that no consumer can read, once for all of them.
-func (a *Applier) quarantine(ctx context.Context, msg *message.Message, cause error) error {
+func (t *transaction) quarantine(ctx context.Context, u *choreo.Unit, v *arrival) error {
+	r := v.record
+	if r == nil { // from our own log: it stays there
+		return nil
+	}
 	headers := map[string]string{}
-	for k, v := range msg.Metadata {
-		if wire.IsHeader(k) {
-			headers[text(k)] = text(v)
-		}
+	for _, h := range r.Headers {
+		headers[text(h.Name)] = text(string(h.Value))
 	}
 	list, err := json.Marshal(headers)
 	if err != nil {
 		return fmt.Errorf("writing the headers of a bad record: %w", err)
 	}
-	partition, _ := strconv.Atoi(msg.Metadata[wire.Partition])       // 0 where it has none
-	offset, _ := strconv.ParseInt(msg.Metadata[wire.Offset], 10, 64) // likewise
-	data := msg.Payload[:min(len(msg.Payload), kept)]
-	_, err = a.DB.Pool().ExecContext(ctx, `
+	_, err = u.SQL().ExecContext(ctx, `
 		insert into choreo.quarantine (topic, topic_id, partition, record_offset, consumer, reason, headers, key, data, size, at)
-		values ($1, $2, $3, $4, $5, $6, $7::jsonb, $8, $9, $10, choreo.troupe_now()) on conflict do nothing`,
-		msg.Metadata[wire.Topic], msg.Metadata[wire.TopicID], partition, offset, a.Consumer.Name,
-		text(cause.Error()), string(list), []byte(msg.Metadata[wire.Key]), []byte(data), len(msg.Payload))
+		values ($1, $2, $3, $4, $5, $6, $7::jsonb, $8, $9, $10, $11) on conflict do nothing`,
+		r.Topic, r.TopicID, r.Partition, r.Offset, t.Consumer.Name, text(v.bad.Error()), string(list),
+		r.Key, r.Value[:min(len(r.Value), kept)], len(r.Value), u.Clock())
 	if err != nil {
 		return fmt.Errorf("keeping a bad record: %w", err)
 	}
@@ -46,28 +40,4 @@ func (a *Applier) quarantine(ctx context.Context, msg *message.Message, cause er
 // text makes a string one that a text column can hold.
 func text(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
-}
-
-// unknown keeps an event of ours whose type this binary does not know for one
-// that does; one of somebody else's is only counted.
-func (a *Applier) unknown(ctx context.Context, m choreo.Meta, data []byte) (Outcome, error) {
-	if m.Sequence == 0 || !strings.HasPrefix(m.Source, origin(a.DB.Source())) {
-		return Unknown, nil
-	}
-	err := a.DB.InUnit(ctx, func(ctx context.Context, u *choreo.Unit) error {
-		result, err := u.SQL().ExecContext(ctx, `insert into choreo.inbox (consumer, source, event_id, at)
-			values ($1, $2, $3, $4) on conflict do nothing`, a.Consumer.Name, m.Source, m.ID, u.Clock())
-		if err != nil {
-			return err
-		}
-		if n, err := result.RowsAffected(); n == 0 || err != nil {
-			return err
-		}
-		return steps.Put(ctx, u, steps.New{Consumer: a.Consumer.Name, Meta: m, Data: data, FactKey: m.Key,
-			Line: m.Key, State: steps.Unknown})
-	})
-	if err != nil {
-		return "", fmt.Errorf("keeping event %s of the unknown type %s: %w", m.ID, m.Type, err)
-	}
-	return Unknown, nil
 }

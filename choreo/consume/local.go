@@ -4,13 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/lib/pq"
-
-	"troupe/choreo"
 )
 
 // Feeder takes events from the log to one Local() consumer, right after they
@@ -42,62 +39,49 @@ func (f *Feeder) Run(ctx context.Context, hints <-chan struct{}) error {
 	return nil
 }
 
-// Feed applies the next events of the log, at most 500, and moves the cursor.
-// An event that is applied and not yet below the cursor is a duplicate next
-// time.
+// Feed applies what the log holds beyond the consumer's watermarks, at most a
+// batch, and tells how many events that were.
 func (f *Feeder) Feed(ctx context.Context) (int, error) {
-	pool, name := f.applier.DB.Pool(), f.applier.Consumer.Name
-	rows, err := pool.QueryContext(ctx, `
-		select l.position, l.sequence, l.event_id, l.type, l.key, l.saga, l.causation, l.emitter, l.ran_in, l.traceparent,
-		       l.at, l.data
-		from choreo.event_log l
-		where l.position > coalesce((select position from choreo.cursors where consumer = $1), 0)
-		  and l.type = any ($2) order by l.position limit 500`, name, pq.Array(f.types()))
+	rows, err := f.applier.DB.Pool().QueryContext(ctx, `
+		select s.topic, s.partition, coalesce(w.sequence, 0) from choreo.streams s
+		left join choreo.watermarks w on w.consumer = $1 and w.source = $2 and w.topic = s.topic and w.partition = s.partition
+		where s.topic = any ($3) and s.head > coalesce(w.sequence, 0)`,
+		f.applier.Consumer.Name, f.applier.DB.Source(), pq.Array(f.topics))
 	if err != nil {
-		return 0, fmt.Errorf("reading the log: %w", err)
+		return 0, fmt.Errorf("looking for news in the log: %w", err)
 	}
 	defer rows.Close()
-	type entry struct {
-		position int64
-		meta     choreo.Meta
-		data     []byte
+	type behind struct {
+		place
+		sequence int64
 	}
-	var entries []entry
+	var places []behind
 	for rows.Next() {
-		e := entry{meta: choreo.Meta{Source: f.applier.DB.Source()}}
-		m, ran := &e.meta, ""
-		if err := rows.Scan(&e.position, &m.Sequence, &m.ID, &m.Type, &m.Key, &m.Saga, &m.Causation, &m.Emitter,
-			&ran, &m.TraceParent, &m.Time, &e.data); err != nil {
+		var b behind
+		if err := rows.Scan(&b.topic, &b.partition, &b.sequence); err != nil {
 			return 0, err
 		}
-		if ran != "" {
-			m.RanIn = strings.Split(ran, ",")
-		}
-		entries = append(entries, e)
+		places = append(places, b)
 	}
-	if err := rows.Err(); err != nil || len(entries) == 0 {
+	if err := rows.Err(); err != nil {
 		return 0, err
 	}
-	for _, e := range entries {
-		if _, err := f.applier.Event(ctx, e.meta, e.data); err != nil {
+	var batch []*arrival
+	for _, b := range places {
+		found, err := readLog(ctx, f.applier.DB.Pool(), f.applier.DB.Source(), b.place, b.sequence+1, healAtOnce)
+		if err != nil {
 			return 0, err
 		}
+		for _, v := range found {
+			f.applier.bind(v)
+		}
+		batch = append(batch, found...)
 	}
-	_, err = pool.ExecContext(ctx, `insert into choreo.cursors (consumer, position) values ($1, $2)
-		on conflict (consumer) do update set position = greatest(choreo.cursors.position, excluded.position)`,
-		name, entries[len(entries)-1].position)
-	if err != nil {
-		return 0, fmt.Errorf("moving the cursor: %w", err)
+	if len(batch) == 0 {
+		return 0, nil
 	}
-	return len(entries), nil
-}
-
-func (f *Feeder) types() []string {
-	var types []string
-	for _, r := range f.applier.Consumer.Rules() {
-		types = append(types, r.On)
-	}
-	return types
+	_, err = f.applier.take(ctx, batch, nil)
+	return len(batch), err
 }
 
 // Hints spreads one source of hints to many listeners; a hint that a listener

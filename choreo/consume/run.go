@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
@@ -32,6 +33,9 @@ type Process struct {
 	router      *message.Router
 	subscribers map[string]*broker.Subscriber
 	feeders     []*Feeder
+
+	mu    sync.Mutex
+	stuck map[string]error // consumers that cannot go on, and why
 }
 
 // Metrics count records.
@@ -55,7 +59,7 @@ func NewProcess(db *choreo.DB, c broker.Config, consumers []*choreo.Consumer, m 
 	o.Log = c.Log
 	p := &Process{
 		db: db, log: c.Log, consumers: consumers, metrics: m, router: router,
-		runner: steps.NewRunner(db, consumers, o), subscribers: map[string]*broker.Subscriber{},
+		runner: steps.NewRunner(db, consumers, o), subscribers: map[string]*broker.Subscriber{}, stuck: map[string]error{},
 	}
 	router.AddMiddleware(middleware.Recoverer)
 	for _, consumer := range consumers {
@@ -68,31 +72,38 @@ func NewProcess(db *choreo.DB, c broker.Config, consumers []*choreo.Consumer, m 
 			p.feeders = append(p.feeders, &Feeder{applier: a, topics: topics, log: c.Log})
 			continue
 		}
-		s := broker.NewSubscriber(c, consumer.Name)
+		s := broker.NewSubscriber(c, consumer.Name, consumer.Parallel())
 		p.subscribers[consumer.Name] = s
 		router.AddConsumerHandler(consumer.Name, strings.Join(topics, ","), s, p.handle(a))
 	}
 	return p, nil
 }
 
+// handle applies the batch of a message; an error has it come again.
 func (p *Process) handle(a *Applier) message.NoPublishHandlerFunc {
 	return func(msg *message.Message) error {
-		outcome, err := a.Record(msg.Context(), msg)
-		if err != nil {
-			if msg.Context().Err() == nil {
-				p.log.Warn("a record could not be applied; it is tried again", "consumer", a.Consumer.Name,
-					"record", msg.UUID, "error", err)
-			}
-			p.count(a, "retried")
-			return err
+		counts, err := a.Batch(msg.Context(), broker.BatchOf(msg))
+		for outcome, n := range counts {
+			p.metrics.records.WithLabelValues(a.Consumer.Name, string(outcome)).Add(float64(n))
 		}
-		p.count(a, outcome)
-		return nil
+		p.trouble(a.Consumer.Name, err)
+		if err != nil && msg.Context().Err() == nil {
+			p.metrics.records.WithLabelValues(a.Consumer.Name, "retried").Inc()
+			p.log.Warn("a batch could not be applied; it is tried again", "consumer", a.Consumer.Name, "error", err)
+		}
+		return err
 	}
 }
 
-func (p *Process) count(a *Applier, outcome Outcome) {
-	p.metrics.records.WithLabelValues(a.Consumer.Name, string(outcome)).Inc()
+// trouble notes what keeps a consumer from going on, nil when it does.
+func (p *Process) trouble(consumer string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err != nil && (choreo.IsBroken(err) || errors.Is(err, ErrGap)) {
+		p.stuck[consumer] = err
+	} else {
+		delete(p.stuck, consumer)
+	}
 }
 
 // Run runs until ctx ends or a part fails.
@@ -108,7 +119,7 @@ func (p *Process) Run(ctx context.Context, hints *Hints) error {
 	return g.Wait()
 }
 
-// Ready says which consumers have not joined their groups.
+// Ready says which consumers have not joined their groups, or cannot go on.
 func (p *Process) Ready() error {
 	var missing []string
 	for _, c := range p.consumers {
@@ -116,10 +127,16 @@ func (p *Process) Ready() error {
 			missing = append(missing, c.Name)
 		}
 	}
+	var errs []error
 	if len(missing) > 0 {
-		return errors.New("not joined yet: " + strings.Join(missing, ", "))
+		errs = append(errs, errors.New("not joined yet: "+strings.Join(missing, ", ")))
 	}
-	return nil
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, err := range p.stuck {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // quiet is Watermill's logger: its errors only, since ours are logged where

@@ -78,7 +78,27 @@ create table choreo.event_log (
 );
 create index event_log_saga on choreo.event_log (saga, position);
 
--- What a consumer has taken: dedup by event id.
+-- How far each consumer has come: of our own events the last sequence of each
+-- topic partition. It never forgets and does not grow.
+create table choreo.watermarks (
+  consumer  text not null,
+  source    text not null,
+  topic     text not null,
+  partition integer not null,
+  sequence  bigint not null,
+  primary key (consumer, source, topic, partition)
+);
+
+-- Of foreign records: the next offset, of one incarnation of a topic.
+create table choreo.foreign_offsets (
+  consumer    text not null,
+  topic_id    text not null,
+  partition   integer not null,
+  next_offset bigint not null,
+  primary key (consumer, topic_id, partition)
+);
+
+-- Foreign events that a consumer has taken, for seven days.
 create table choreo.inbox (
   consumer text not null,
   source   text not null,
@@ -134,12 +154,6 @@ create table choreo.quarantine (
   size          bigint not null,
   at            timestamptz not null,
   primary key (topic, topic_id, partition, record_offset)
-);
-
--- How far a Local() consumer has read the log.
-create table choreo.cursors (
-  consumer text primary key,
-  position bigint not null
 );
 
 -- Who is the one active relay.

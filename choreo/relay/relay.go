@@ -163,7 +163,7 @@ func (r *Relay) Forward(ctx context.Context) (n int, err error) {
 			topics[topic] = &outgoing{}
 		}
 		o := topics[topic]
-		o.messages = append(o.messages, wire.Message(m, data, partition))
+		o.records = append(o.records, wire.Encode(m, data, partition))
 		o.streams, o.sequences = append(o.streams, stream), append(o.sequences, m.Sequence)
 	}
 	if err := rows.Err(); err != nil {
@@ -171,7 +171,7 @@ func (r *Relay) Forward(ctx context.Context) (n int, err error) {
 	}
 	var errs []error
 	for topic, o := range topics {
-		err := r.publisher.Publish(topic, o.messages...)
+		err := r.publisher.Publish(topic, broker.NewMessage(ctx, &broker.Batch{Records: o.records}))
 		errs = append(errs, err)
 		reached := o.reached(err)
 		for stream, sequence := range reached {
@@ -180,14 +180,14 @@ func (r *Relay) Forward(ctx context.Context) (n int, err error) {
 				return n, fmt.Errorf("storing how far %s is forwarded: %w", topic, err)
 			}
 		}
-		n += len(o.messages)
+		n += len(o.records)
 	}
 	return n, errors.Join(errs...)
 }
 
 // outgoing is what goes to one topic, by stream and sequence.
 type outgoing struct {
-	messages  []*message.Message
+	records   []*wire.Record
 	streams   []int
 	sequences []int64
 }

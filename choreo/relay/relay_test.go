@@ -30,7 +30,7 @@ type press struct {
 	mu     sync.Mutex
 	failed map[string]bool // partitions
 	down   bool
-	out    map[string][]string // ids by partition
+	out    map[string][]string // sequences by partition
 }
 
 func (p *press) Publish(_ string, messages ...*message.Message) error {
@@ -40,13 +40,17 @@ func (p *press) Publish(_ string, messages ...*message.Message) error {
 		return errors.New("no broker answers")
 	}
 	at := map[int]error{}
-	for i, m := range messages {
-		partition := m.Metadata[wire.Partition]
+	for i, r := range broker.BatchOf(messages[0]).Records {
+		partition := fmt.Sprint(r.Partition)
 		if p.failed[partition] {
 			at[i] = errors.New("not the leader")
 			continue
 		}
-		p.out[partition] = append(p.out[partition], m.Metadata["ce_sequence"])
+		m, _, err := wire.Parse(r)
+		if err != nil {
+			return err
+		}
+		p.out[partition] = append(p.out[partition], fmt.Sprint(m.Sequence))
 	}
 	if len(at) > 0 {
 		return broker.NewFailedError(at)

@@ -191,7 +191,16 @@ func readTaken(ctx context.Context, tx *sql.Tx, facts map[string][]fact) (map[ta
 			events = append(events, f.EventID)
 		}
 	}
-	rows, err := tx.QueryContext(ctx, `select consumer, event_id from choreo.inbox where event_id = any ($1)`, pq.Array(events))
+	rows, err := tx.QueryContext(ctx, `
+		select w.consumer, l.event_id from choreo.event_log l
+		join choreo.streams s on s.id = l.stream
+		join choreo.watermarks w on w.topic = s.topic and w.partition = s.partition and w.sequence >= l.sequence
+		where l.event_id = any ($1)
+		union all
+		select c, l.event_id from choreo.event_log l, unnest(string_to_array(l.ran_in, ',')) c where l.event_id = any ($1)
+		union all
+		select c, o.event_id from choreo.outbox o, unnest(string_to_array(o.ran_in, ',')) c where o.event_id = any ($1)`,
+		pq.Array(events))
 	if err != nil {
 		return nil, fmt.Errorf("reading what consumers have taken: %w", err)
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/lib/pq"
+
 	"troupe/choreo"
 )
 
@@ -13,13 +15,19 @@ import (
 // it takes back is still calling.
 const waitForCall = 250 * time.Millisecond
 
-// The barrier of (saga, step, key) lets an action and its undo pass one at a
-// time, whichever comes first.
-func lockBarrier(ctx context.Context, u *choreo.Unit, saga, step, key string) error {
-	_, err := u.SQL().ExecContext(ctx, `select pg_advisory_xact_lock(hashtextextended($1, 1))`,
-		fmt.Sprintf("%q %q %q", saga, step, key))
+// Barrier names what lets an action and its undo pass one at a time, whichever
+// comes first: for one saga, step and key.
+func Barrier(saga, step, key string) string { return fmt.Sprintf("%q %q %q", saga, step, key) }
+
+// Lock takes the transaction's locks of these names, in one order for all.
+func Lock(ctx context.Context, u *choreo.Unit, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	_, err := u.SQL().ExecContext(ctx, `select pg_advisory_xact_lock(h) from (
+		select distinct hashtextextended(n, 1) as h from unnest($1::text[]) as n order by h) x`, pq.Array(names))
 	if err != nil {
-		return fmt.Errorf("locking the undo barrier of %s: %w", step, err)
+		return fmt.Errorf("taking %d locks: %w", len(names), err)
 	}
 	return nil
 }
@@ -28,9 +36,6 @@ func lockBarrier(ctx context.Context, u *choreo.Unit, saga, step, key string) er
 // can be undone. The event is then noted in the undo's row, and nothing is left
 // to do for it. The barrier stays locked until the transaction ends.
 func UndoneBefore(ctx context.Context, u *choreo.Unit, consumer string, m choreo.Meta, factKey string) (bool, error) {
-	if err := lockBarrier(ctx, u, m.Saga, consumer, factKey); err != nil {
-		return false, err
-	}
 	result, err := u.SQL().ExecContext(ctx, `update choreo.steps set source = $1, event_id = $2, type = $3
 		where id = (select id from choreo.steps
 			where saga = $4 and consumer = $5 and key = $6 and event_id = '' limit 1)`,
@@ -50,7 +55,7 @@ func Undoes(ctx context.Context, u *choreo.Unit, flow *choreo.Flow, rule *choreo
 		if flow.Consumer(name) == nil {
 			continue // a command: its undoing is the handler's
 		}
-		if err := lockBarrier(ctx, u, m.Saga, name, factKey); err != nil {
+		if err := Lock(ctx, u, []string{Barrier(m.Saga, name, factKey)}); err != nil {
 			return nil, false, err
 		}
 		found, calling, err := stop(ctx, u, name, m.Saga, factKey)

@@ -11,11 +11,11 @@ package steps
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
+
+	"github.com/lib/pq"
 
 	"troupe/choreo"
 )
@@ -48,47 +48,87 @@ type New struct {
 	Error    string
 }
 
-// LineBusy tells whether an earlier step of the line is unfinished. It locks
-// the line's last row FOR SHARE: without that a step put behind one that is
-// just finishing is never woken.
-func LineBusy(ctx context.Context, u *choreo.Unit, consumer, line string) (bool, error) {
-	var id int64
-	err := u.SQL().QueryRowContext(ctx, `select id from choreo.steps
-		where consumer = $1 and line = $2 and state in `+open+`
-		order by id desc limit 1 for share`, consumer, line).Scan(&id)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
+// BusyLines finds those of the lines that have an unfinished step. It locks the
+// last row of each FOR SHARE: without that a step put behind one that is just
+// finishing is never woken. A consumer without unfinished steps costs one look.
+func BusyLines(ctx context.Context, u *choreo.Unit, consumer string, lines []string) (map[string]bool, error) {
+	busy := map[string]bool{}
+	if len(lines) == 0 {
+		return busy, nil
 	}
+	var any bool
+	err := u.SQL().QueryRowContext(ctx, `select exists (select from choreo.steps where consumer = $1 and state in `+open+`)`,
+		consumer).Scan(&any)
+	if err != nil || !any {
+		return busy, err
+	}
+	rows, err := u.SQL().QueryContext(ctx, `
+		select l.line from (select distinct line from unnest($2::text[]) as u (line) order by line) l,
+		lateral (select id from choreo.steps where consumer = $1 and line = l.line and state in `+open+`
+		         order by id desc limit 1 for share) s`, consumer, pq.Array(lines))
 	if err != nil {
-		return false, fmt.Errorf("looking at line %s of %s: %w", line, consumer, err)
+		return nil, fmt.Errorf("looking at the lines of %s: %w", consumer, err)
 	}
-	return true, nil
+	defer rows.Close()
+	for rows.Next() {
+		var line string
+		if err := rows.Scan(&line); err != nil {
+			return nil, err
+		}
+		busy[line] = true
+	}
+	return busy, rows.Err()
 }
 
-// Put adds a step. Its idempotency key is made of the consumer and the event.
-func Put(ctx context.Context, u *choreo.Unit, s New) error {
-	head := false
-	if s.State == Waiting {
-		busy, err := LineBusy(ctx, u, s.Consumer, s.Line)
-		if err != nil {
-			return err
-		}
-		head = !busy
+// Put adds steps of one consumer, in order. The idempotency key of each is made
+// of the consumer and the event.
+func Put(ctx context.Context, u *choreo.Unit, list ...New) error {
+	if len(list) == 0 {
+		return nil
 	}
-	meta, err := json.Marshal(s.Meta)
+	var lines []string
+	for _, s := range list {
+		if s.State == Waiting {
+			lines = append(lines, s.Line)
+		}
+	}
+	busy, err := BusyLines(ctx, u, list[0].Consumer, lines)
 	if err != nil {
-		return fmt.Errorf("writing the event's attributes: %w", err)
+		return err
 	}
 	now := u.Clock()
+	var source, event, typ, key, saga, line, meta, state, due, problem []string
+	var data [][]byte
+	var head []bool
+	var attempts []int64
+	for _, s := range list {
+		body, err := json.Marshal(s.Meta)
+		if err != nil {
+			return fmt.Errorf("writing the event's attributes: %w", err)
+		}
+		source, event, typ = append(source, s.Meta.Source), append(event, s.Meta.ID), append(typ, s.Meta.Type)
+		key, saga, line = append(key, s.FactKey), append(saga, s.Meta.Saga), append(line, s.Line)
+		meta, data, state = append(meta, string(body)), append(data, s.Data), append(state, s.State)
+		head = append(head, s.State == Waiting && !busy[s.Line])
+		if s.State == Waiting {
+			busy[s.Line] = true
+		}
+		attempts, problem = append(attempts, int64(s.Attempts)), append(problem, s.Error)
+		due = append(due, now.Add(s.Delay).Format(time.RFC3339Nano))
+	}
 	_, err = u.SQL().ExecContext(ctx, `
 		insert into choreo.steps (consumer, source, event_id, type, key, saga, line, meta, data, state, head,
 			attempts, due_at, begun_at, effect_key, error, created_at, updated_at)
-		values ($1, $2, $3, $4, $5, $6, $7, $8::jsonb, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17)`,
-		s.Consumer, s.Meta.Source, s.Meta.ID, s.Meta.Type, s.FactKey, s.Meta.Saga, s.Line, string(meta), s.Data,
-		s.State, head, s.Attempts, now.Add(s.Delay), sql.NullTime{Time: now, Valid: s.Attempts > 0},
-		s.Consumer+":"+s.Meta.ID, s.Error, now)
+		select $1, s.source, s.event, s.type, s.key, s.saga, s.line, s.meta::jsonb, s.data, s.state, s.head, s.attempts,
+			s.due::timestamptz, case when s.attempts > 0 then $2::timestamptz end, $1 || ':' || s.event, s.problem, $2, $2
+		from unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bytea[],
+			$11::text[], $12::bool[], $13::bigint[], $14::text[], $15::text[]) with ordinality
+			as s (source, event, type, key, saga, line, meta, data, state, head, attempts, due, problem, n)
+		order by s.n`, list[0].Consumer, now, pq.Array(source), pq.Array(event), pq.Array(typ), pq.Array(key), pq.Array(saga),
+		pq.Array(line), pq.Array(meta), pq.Array(data), pq.Array(state), pq.Array(head), pq.Array(attempts), pq.Array(due),
+		pq.Array(problem))
 	if err != nil {
-		return fmt.Errorf("putting %s of %s into steps: %w", s.Meta.ID, s.Consumer, err)
+		return fmt.Errorf("putting %d events of %s into steps: %w", len(list), list[0].Consumer, err)
 	}
 	return nil
 }

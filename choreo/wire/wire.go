@@ -1,8 +1,6 @@
 // Package wire turns events into Kafka records and back: CloudEvents 1.0 in the
 // Kafka protocol binding, written in binary mode, read in binary and structured
-// mode, and as a bare record with only ce_type. Records travel through Watermill
-// as messages: headers are metadata, and where a record stands on the broker is
-// metadata too, under keys that no header can have.
+// mode, and as a bare record with only ce_type.
 package wire
 
 import (
@@ -15,7 +13,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/google/uuid"
 
 	"troupe/choreo"
@@ -25,71 +22,73 @@ import (
 // holds up its neighbours.
 var ErrMalformed = errors.New("the record is no event")
 
-// Metadata keys of what is not a header. A header cannot be named so: they are
-// set after the headers are read.
-const (
-	Key       = "kafka\x00key"
-	Partition = "kafka\x00partition"
-	Offset    = "kafka\x00offset"
-	Topic     = "kafka\x00topic"
-	TopicID   = "kafka\x00topicid"
-	Timestamp = "kafka\x00timestamp"
-)
+// Record is a Kafka record and where it stands. Topic is the logical name,
+// without the prefix of the broker.
+type Record struct {
+	Topic     string
+	TopicID   string // of the topic's incarnation, empty where it is not known
+	Partition int32
+	Offset    int64
+	Key       []byte
+	Value     []byte
+	Headers   []Header
+	Time      time.Time
+}
+
+// Header is a header of a record. Of two with one name the last counts.
+type Header struct {
+	Name  string
+	Value []byte
+}
 
 // maxID bounds ids, sources and types: longer ones are no event of anyone's.
 const maxID = 255
 
-// IsHeader tells whether a metadata key is a header of the record.
-func IsHeader(key string) bool { return !strings.HasPrefix(key, "kafka\x00") }
-
-// Message is the record of an event, for the given partition.
-func Message(m choreo.Meta, data []byte, partition int32) *message.Message {
-	msg := message.NewMessage(m.ID, data)
-	msg.Metadata = message.Metadata{
-		Key:              m.Key,
-		Partition:        strconv.Itoa(int(partition)),
-		Timestamp:        m.Time.UTC().Format(time.RFC3339Nano),
-		"content-type":   "application/json",
-		"ce_specversion": "1.0",
-		"ce_id":          m.ID,
-		"ce_source":      m.Source,
-		"ce_type":        m.Type,
-		"ce_time":        m.Time.UTC().Format(time.RFC3339Nano),
-		"ce_dataschema":  "/schemas/" + m.Type + ".json",
-		"ce_sequence":    strconv.FormatInt(m.Sequence, 10),
-	}
-	for header, value := range map[string]string{
-		"ce_correlationid": m.Saga, "ce_causationid": m.Causation, "ce_emitter": m.Emitter,
-		"ce_ranin": strings.Join(m.RanIn, ","), "traceparent": m.TraceParent,
-	} {
+// Encode is the record of an event, for the given partition.
+func Encode(m choreo.Meta, data []byte, partition int32) *Record {
+	r := &Record{Topic: m.Topic(), Partition: partition, Key: []byte(m.Key), Value: data, Time: m.Time,
+		Headers: make([]Header, 0, 13)}
+	add := func(name, value string) {
 		if value != "" {
-			msg.Metadata[header] = value
+			r.Headers = append(r.Headers, Header{name, []byte(value)})
 		}
 	}
-	return msg
+	add("content-type", "application/json")
+	add("ce_specversion", "1.0")
+	add("ce_id", m.ID)
+	add("ce_source", m.Source)
+	add("ce_type", m.Type)
+	add("ce_time", m.Time.UTC().Format(time.RFC3339Nano))
+	add("ce_dataschema", "/schemas/"+m.Type+".json")
+	add("ce_sequence", strconv.FormatInt(m.Sequence, 10))
+	add("ce_correlationid", m.Saga)
+	add("ce_causationid", m.Causation)
+	add("ce_emitter", m.Emitter)
+	add("ce_ranin", strings.Join(m.RanIn, ","))
+	add("traceparent", m.TraceParent)
+	return r
 }
 
 // Parse reads the event of a record. A missing id is derived from where the
 // record stands, a missing key is the id, and so is a missing saga. The error
 // is ErrMalformed.
-func Parse(msg *message.Message) (choreo.Meta, []byte, error) {
-	attr, data, err := attributes(msg)
+func Parse(r *Record) (choreo.Meta, []byte, error) {
+	a, data, err := attributesOf(r)
 	if err != nil {
 		return choreo.Meta{}, nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	m := choreo.Meta{
-		ID: attr("id"), Source: attr("source"), Type: attr("type"), Key: msg.Metadata[Key],
-		Saga: attr("correlationid"), Causation: attr("causationid"), Emitter: attr("emitter"),
-		TraceParent: attr("traceparent"),
+		ID: a.id, Source: a.source, Type: a.typ, Key: string(r.Key), Saga: a.saga, Causation: a.causation,
+		Emitter: a.emitter, TraceParent: a.trace,
 	}
 	if m.Type == "" {
 		return m, nil, fmt.Errorf("%w: it has no ce_type header", ErrMalformed)
 	}
 	if m.ID == "" {
-		m.ID = placeID(msg)
+		m.ID = placeID(r)
 	}
 	if m.Source == "" {
-		m.Source = "/kafka/" + msg.Metadata[Topic]
+		m.Source = ForeignSource(r.Topic)
 	}
 	if m.Key == "" {
 		m.Key = m.ID
@@ -97,97 +96,126 @@ func Parse(msg *message.Message) (choreo.Meta, []byte, error) {
 	if m.Saga == "" {
 		m.Saga = m.ID
 	}
-	if ran := attr("ranin"); ran != "" {
-		m.RanIn = strings.Split(ran, ",")
+	if a.ranIn != "" {
+		m.RanIn = strings.Split(a.ranIn, ",")
 	}
-	m.Time = eventTime(attr("time"), msg.Metadata[Timestamp])
-	if n, err := strconv.ParseInt(attr("sequence"), 10, 64); err == nil && n > 0 {
+	m.Time = eventTime(a.time, r.Time)
+	if n, err := strconv.ParseInt(a.sequence, 10, 64); err == nil && n > 0 {
 		m.Sequence = n
 	}
-	for name, value := range map[string]string{
-		"id": m.ID, "source": m.Source, "type": m.Type, "key": m.Key, "correlationid": m.Saga,
-		"causationid": m.Causation, "emitter": m.Emitter, "traceparent": m.TraceParent, "ranin": attr("ranin"),
+	for _, attribute := range [...]struct{ name, value string }{
+		{"id", m.ID}, {"source", m.Source}, {"type", m.Type}, {"key", m.Key}, {"correlationid", m.Saga},
+		{"causationid", m.Causation}, {"emitter", m.Emitter}, {"traceparent", m.TraceParent}, {"ranin", a.ranIn},
 	} {
-		if err := printable(value); err != nil {
-			return m, nil, fmt.Errorf("%w: its %s %w", ErrMalformed, name, err)
+		if err := printable(attribute.value); err != nil {
+			return m, nil, fmt.Errorf("%w: its %s %w", ErrMalformed, attribute.name, err)
 		}
 	}
 	return m, data, nil
 }
+
+// ForeignSource is the source of records on a topic that name none.
+func ForeignSource(topic string) string { return "/kafka/" + topic }
 
 // printable refuses what a text column cannot hold.
 func printable(s string) error {
 	switch {
 	case len(s) > maxID:
 		return fmt.Errorf("is longer than %d bytes", maxID)
-	case !utf8.ValidString(s) || strings.ContainsRune(s, 0):
+	case !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0:
 		return errors.New("is not text")
 	}
 	return nil
 }
 
-// attributes finds the CloudEvents attributes and the data, in either mode.
-func attributes(msg *message.Message) (func(string) string, []byte, error) {
-	if !strings.HasPrefix(header(msg, "content-type"), "application/cloudevents") {
-		return func(name string) string {
-			if name == "traceparent" {
-				return header(msg, name)
-			}
-			return header(msg, "ce_"+name)
-		}, msg.Payload, nil
-	}
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(msg.Payload, &fields); err != nil {
-		return nil, nil, fmt.Errorf("reading its structured CloudEvent: %w", err)
-	}
-	data := []byte(fields["data"])
-	if encoded, ok := fields["data_base64"]; ok {
-		var s string
-		if err := json.Unmarshal(encoded, &s); err != nil {
-			return nil, nil, fmt.Errorf("reading its data_base64: %w", err)
-		}
-		raw, err := base64.StdEncoding.DecodeString(s)
-		if err != nil {
-			return nil, nil, fmt.Errorf("reading its data_base64: %w", err)
-		}
-		data = raw
-	}
-	return func(name string) string {
-		var s string
-		if json.Unmarshal(fields[name], &s) == nil {
-			return s
-		}
-		return string(fields[name]) // a number, as sequence may be
-	}, data, nil
+// attributes are the CloudEvents attributes of a record, empty where missing.
+type attributes struct {
+	id, source, typ, time, saga, causation, emitter, sequence, ranIn, trace string
 }
 
-// header looks a header up as it is, then without regard to case.
-func header(msg *message.Message, name string) string {
-	if v, ok := msg.Metadata[name]; ok {
-		return v
+// field is where the attribute of a name is kept, nil for one we do not use.
+func (a *attributes) field(name string) *string {
+	switch name {
+	case "id":
+		return &a.id
+	case "source":
+		return &a.source
+	case "type":
+		return &a.typ
+	case "time":
+		return &a.time
+	case "correlationid":
+		return &a.saga
+	case "causationid":
+		return &a.causation
+	case "emitter":
+		return &a.emitter
+	case "sequence":
+		return &a.sequence
+	case "ranin":
+		return &a.ranIn
+	case "traceparent":
+		return &a.trace
 	}
-	for k, v := range msg.Metadata {
-		if strings.EqualFold(k, name) {
-			return v
+	return nil
+}
+
+// attributesOf finds the attributes and the data, in either mode.
+func attributesOf(r *Record) (attributes, []byte, error) {
+	var a attributes
+	for _, h := range r.Headers {
+		name := strings.ToLower(h.Name)
+		if name == "content-type" && strings.HasPrefix(string(h.Value), "application/cloudevents") {
+			return structured(r.Value)
+		}
+		name, ours := strings.CutPrefix(name, "ce_")
+		if !ours && name != "traceparent" {
+			continue
+		}
+		if field := a.field(name); field != nil {
+			*field = string(h.Value)
 		}
 	}
-	return ""
+	return a, r.Value, nil
+}
+
+// structured reads an event whose attributes stand beside its data.
+func structured(value []byte) (a attributes, data []byte, err error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(value, &fields); err != nil {
+		return a, nil, fmt.Errorf("reading its structured CloudEvent: %w", err)
+	}
+	for name, raw := range fields {
+		if field := a.field(name); field != nil && json.Unmarshal(raw, field) != nil {
+			*field = string(raw) // a number, as sequence may be
+		}
+	}
+	encoded, ok := fields["data_base64"]
+	if !ok {
+		return a, fields["data"], nil
+	}
+	var text string
+	if err := json.Unmarshal(encoded, &text); err != nil {
+		return a, nil, fmt.Errorf("reading its data_base64: %w", err)
+	}
+	if data, err = base64.StdEncoding.DecodeString(text); err != nil {
+		return a, nil, fmt.Errorf("reading its data_base64: %w", err)
+	}
+	return a, data, nil
 }
 
 // placeID is the UUIDv5 of (topic id, partition, offset).
-func placeID(msg *message.Message) string {
-	space, err := uuid.Parse(msg.Metadata[TopicID])
+func placeID(r *Record) string {
+	space, err := uuid.Parse(r.TopicID)
 	if err != nil {
-		space = uuid.NewSHA1(uuid.Nil, []byte(msg.Metadata[Topic]))
+		space = uuid.NewSHA1(uuid.Nil, []byte(r.Topic))
 	}
-	return uuid.NewSHA1(space, []byte(msg.Metadata[Partition]+"/"+msg.Metadata[Offset])).String()
+	return uuid.NewSHA1(space, fmt.Appendf(nil, "%d/%d", r.Partition, r.Offset)).String()
 }
 
-func eventTime(candidates ...string) time.Time {
-	for _, c := range candidates {
-		if t, err := time.Parse(time.RFC3339Nano, c); err == nil && t.Year() > 0 && t.Year() < 10000 {
-			return t.UTC()
-		}
+func eventTime(said string, at time.Time) time.Time {
+	if t, err := time.Parse(time.RFC3339Nano, said); err == nil && t.Year() > 0 && t.Year() < 10000 {
+		return t.UTC()
 	}
-	return time.Unix(0, 0).UTC()
+	return at.UTC()
 }

@@ -1,0 +1,370 @@
+// Package consume takes records from Kafka, or events from the log, to the
+// consumers of a flow, a batch in one transaction. What it has taken it knows
+// by a watermark per topic partition, which never forgets and does not grow: a
+// record that comes again changes nothing, and one that Kafka lost is noticed
+// and read from the log.
+package consume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"troupe/choreo"
+	"troupe/choreo/broker"
+	"troupe/choreo/steps"
+	"troupe/choreo/wire"
+)
+
+// Outcome is what became of a record for one consumer.
+type Outcome string
+
+// Outcomes of a record.
+const (
+	Applied   Outcome = "applied"   // the reaction ran
+	Enqueued  Outcome = "enqueued"  // it became a step
+	Duplicate Outcome = "duplicate" // it had come before
+	Ignored   Outcome = "ignored"   // not for this consumer
+	Undone    Outcome = "undone"    // its undo had come before it
+	Unknown   Outcome = "unknown"   // of a type that this binary does not know
+	Malformed Outcome = "malformed" // no event, or no fact of its type: kept in quarantine
+	Healed    Outcome = "healed"    // Kafka had lost it; it was read from the log
+)
+
+// ErrGap is a hole in a topic partition that the log cannot fill.
+var ErrGap = errors.New("events are missing on Kafka and in the log")
+
+// Counts says how many records came to which outcome.
+type Counts map[Outcome]int
+
+// Applier applies events for one consumer: Batch, one call at a time per
+// partition.
+type Applier struct {
+	DB       *choreo.DB
+	Consumer *choreo.Consumer
+	Enqueued func() // called after a step was put
+}
+
+// arrival is one event on its way into the consumer.
+type arrival struct {
+	record *wire.Record // nil where it comes from the log
+	meta   choreo.Meta
+	data   []byte
+	place  place
+	own    bool // it bears our source
+
+	rule    *choreo.Rule // nil: there is nothing to do for it
+	event   any
+	line    string
+	factKey string
+
+	sorted  Outcome // what it is at sight: Ignored, Unknown, Malformed, or nothing yet
+	outcome Outcome // what became of it in the transaction under way
+	bad     error   // why it is malformed
+	healed  bool
+}
+
+// place is where an event of ours has its sequence.
+type place struct {
+	topic     string
+	partition int32
+}
+
+// Batch applies a batch. An error means that nothing of it, or not all, could be
+// done now, and that it is to be given again; whatever is the fault of one
+// record is an outcome of it.
+func (a *Applier) Batch(ctx context.Context, b *broker.Batch) (Counts, error) {
+	arrivals := make([]*arrival, len(b.Records))
+	for i, r := range b.Records {
+		arrivals[i] = a.read(r)
+	}
+	return a.take(ctx, arrivals, b.Tails)
+}
+
+// take applies arrivals, healing first what is missing before or behind them;
+// a hole that is larger than a batch takes several transactions.
+func (a *Applier) take(ctx context.Context, arrivals []*arrival, tails []broker.Tail) (Counts, error) {
+	counts := Counts{}
+	for more := true; more; {
+		t := &transaction{Applier: a, arrivals: arrivals, tails: tails}
+		err := a.DB.InUnit(ctx, t.run)
+		if err != nil && ctx.Err() == nil && !choreo.IsInfrastructure(err) && !choreo.IsBroken(err) && !errors.Is(err, ErrGap) {
+			t = &transaction{Applier: a, arrivals: arrivals, tails: tails, oneByOne: true}
+			err = a.DB.InUnit(ctx, t.run)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", a.Consumer.Name, err)
+		}
+		for _, r := range t.done {
+			counts[r.outcome]++
+			if r.healed {
+				counts[Healed]++
+			}
+		}
+		if a.Enqueued != nil && counts[Enqueued] > 0 {
+			a.Enqueued()
+		}
+		more = t.more
+	}
+	return counts, nil
+}
+
+// read makes an arrival of a record; it asks nothing of the database.
+func (a *Applier) read(r *wire.Record) *arrival {
+	v := &arrival{record: r, place: place{r.Topic, r.Partition}}
+	if v.meta, v.data, v.bad = wire.Parse(r); v.bad != nil {
+		v.sorted = Malformed
+		return v
+	}
+	v.own = v.meta.Source == a.DB.Source() && v.meta.Sequence > 0
+	a.bind(v)
+	return v
+}
+
+// bind finds the rule of an arrival and reads its fact.
+func (a *Applier) bind(v *arrival) {
+	rule := a.Consumer.Rule(v.meta.Type)
+	switch {
+	case rule == nil && a.DB.Flow().Knows(v.meta.Type), slices.Contains(v.meta.RanIn, a.Consumer.Name):
+		v.sorted = Ignored
+		return
+	case rule == nil:
+		v.sorted = Unknown
+		return
+	}
+	if v.event, v.bad = rule.Decode(v.meta, v.data); v.bad != nil {
+		v.sorted = Malformed
+		return
+	}
+	v.rule, v.line, v.factKey = rule, rule.Line(v.event), rule.FactKey(v.event)
+}
+
+// transaction is the transaction of one batch.
+type transaction struct {
+	*Applier
+	arrivals []*arrival
+	tails    []broker.Tail
+	oneByOne bool // the second try: each event under a savepoint
+
+	done []*arrival // what this transaction took care of
+	more bool       // a hole is not healed to its end yet
+	put  []steps.New
+}
+
+// run locks the watermarks, sorts out what has come before, applies the rest in
+// order and advances. Lock order: watermarks, barriers and lines, steps, then
+// the handler's rows.
+func (t *transaction) run(ctx context.Context, u *choreo.Unit) error {
+	for _, v := range t.arrivals {
+		v.outcome = v.sorted
+	}
+	w, err := t.lockWatermarks(ctx, u)
+	if err != nil {
+		return err
+	}
+	fresh, err := t.sift(ctx, u, w)
+	if err != nil {
+		return err
+	}
+	todo := slices.DeleteFunc(slices.Clone(fresh), func(v *arrival) bool { return v.outcome != "" })
+	if err := t.prepare(ctx, u, todo); err != nil {
+		return err
+	}
+	if err := t.react(ctx, u, todo); err != nil {
+		return err
+	}
+	for _, v := range fresh {
+		switch v.outcome {
+		case Malformed:
+			err = t.quarantine(ctx, u, v)
+		case Unknown:
+			t.keepUnknown(v)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := steps.Put(ctx, u, t.put...); err != nil {
+		return err
+	}
+	t.done = append(t.done, fresh...)
+	return w.advance(ctx, u)
+}
+
+// prepare takes the locks that let an event pass its undo, and the other half
+// of a join, one at a time, and finds what was undone before it came. Without
+// the lock of a join, both halves see "not yet".
+func (t *transaction) prepare(ctx context.Context, u *choreo.Unit, todo []*arrival) error {
+	undoable := len(t.DB.Flow().UndoneBy(t.Consumer.Name)) > 0
+	var barriers, lines []string
+	for _, v := range todo {
+		if undoable {
+			barriers = append(barriers, steps.Barrier(v.meta.Saga, t.Consumer.Name, v.factKey))
+		}
+		if v.rule.Effect == nil {
+			for _, target := range v.rule.Undoes {
+				barriers = append(barriers, steps.Barrier(v.meta.Saga, target, v.factKey))
+			}
+		}
+		lines = append(lines, fmt.Sprintf("%q %q", t.Consumer.Name, v.line))
+	}
+	if err := steps.Lock(ctx, u, barriers); err != nil {
+		return err
+	}
+	if len(t.Consumer.Topics()) > 1 {
+		if err := steps.Lock(ctx, u, lines); err != nil {
+			return err
+		}
+	}
+	if !undoable {
+		return nil
+	}
+	for _, v := range todo {
+		before, err := steps.UndoneBefore(ctx, u, t.Consumer.Name, v.meta, v.factKey)
+		if err != nil {
+			return err
+		}
+		if before {
+			v.outcome = Undone
+		}
+	}
+	return nil
+}
+
+// react runs the reactions in order, or puts them into steps: effects, delayed
+// ones, and whatever comes behind an unfinished step of its line.
+func (t *transaction) react(ctx context.Context, u *choreo.Unit, todo []*arrival) error {
+	busy, err := t.busyLines(ctx, u, todo)
+	if err != nil {
+		return err
+	}
+	var run []*arrival // a run of events for one batch reaction
+	flush := func() error {
+		if len(run) == 0 {
+			return nil
+		}
+		err := t.runBatch(ctx, u, run)
+		run = nil
+		return err
+	}
+	for _, v := range todo {
+		if v.outcome == Undone {
+			continue
+		}
+		if v.rule.Effect != nil || v.rule.After > 0 || busy[v.line] {
+			t.enqueue(v, steps.Waiting)
+			continue
+		}
+		if len(run) > 0 && (v.rule != run[0].rule || v.rule.ReactBatch == nil || t.oneByOne) {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+		if v.rule.ReactBatch != nil {
+			run = append(run, v)
+			continue
+		}
+		if err := t.runOne(ctx, u, v, busy); err != nil {
+			return err
+		}
+	}
+	return flush()
+}
+
+// runOne runs a plain reaction. In the second try a failure is set aside: its
+// neighbours go on, its line waits.
+func (t *transaction) runOne(ctx context.Context, u *choreo.Unit, v *arrival, busy map[string]bool) error {
+	if !t.oneByOne {
+		return t.reactTo(ctx, u, v, busy)
+	}
+	err := u.Savepoint(ctx, func() error { return t.reactTo(ctx, u, v, busy) })
+	return t.setAside(v, err, busy)
+}
+
+// runBatch runs a batch reaction over a run of events of one rule.
+func (t *transaction) runBatch(ctx context.Context, u *choreo.Unit, run []*arrival) error {
+	rule := run[0].rule
+	events := make([]any, len(run))
+	for i, v := range run {
+		events[i], v.outcome = v.event, Applied
+	}
+	react := func() error {
+		if err := rule.ReactBatch(ctx, u.For(rule, nil, 0, nil), events); err != nil {
+			return err
+		}
+		return u.Err()
+	}
+	if !t.oneByOne {
+		return react()
+	}
+	return t.setAside(run[0], u.Savepoint(ctx, react), nil)
+}
+
+// setAside puts an event whose reaction failed into steps, to be tried again
+// there.
+func (t *transaction) setAside(v *arrival, err error, busy map[string]bool) error {
+	if err == nil || choreo.IsInfrastructure(err) || choreo.IsBroken(err) {
+		return err
+	}
+	t.enqueue(v, steps.Waiting)
+	last := &t.put[len(t.put)-1]
+	last.Delay, last.Attempts, last.Error = v.rule.Retry.Base, 1, err.Error()
+	if busy != nil {
+		busy[v.line] = true
+	}
+	return nil
+}
+
+func (t *transaction) reactTo(ctx context.Context, u *choreo.Unit, v *arrival, busy map[string]bool) error {
+	targets, wait, err := steps.Undoes(ctx, u, t.DB.Flow(), v.rule, v.meta, v.factKey)
+	if err != nil {
+		return err
+	}
+	if wait {
+		t.enqueue(v, steps.Waiting)
+		busy[v.line] = true
+		return nil
+	}
+	if err := v.rule.React(ctx, u.For(v.rule, &v.meta, 0, targets), v.event); err != nil {
+		return fmt.Errorf("on %s %s: %w", v.meta.Type, v.meta.ID, err)
+	}
+	if err := u.Err(); err != nil {
+		return err
+	}
+	if err := steps.SetUndone(ctx, u, targets, v.meta.Saga, v.factKey); err != nil {
+		return err
+	}
+	if len(t.DB.Flow().UndoneBy(v.rule.Consumer)) > 0 {
+		t.enqueue(v, steps.Done)
+	}
+	v.outcome = Applied
+	return nil
+}
+
+func (t *transaction) enqueue(v *arrival, state string) {
+	v.outcome = Enqueued
+	t.put = append(t.put, steps.New{Consumer: t.Consumer.Name, Meta: v.meta, Data: v.data, FactKey: v.factKey,
+		Line: v.line, State: state, Delay: v.rule.After})
+}
+
+// busyLines finds the lines of plain reactions that have an unfinished step. A
+// consumer without any, as most are most of the time, costs one look.
+func (t *transaction) busyLines(ctx context.Context, u *choreo.Unit, todo []*arrival) (map[string]bool, error) {
+	var lines []string
+	for _, v := range todo {
+		if v.rule.Effect == nil && v.rule.After == 0 {
+			lines = append(lines, v.line)
+		}
+	}
+	return steps.BusyLines(ctx, u, t.Consumer.Name, lines)
+}
+
+// keepUnknown keeps an event of ours whose type this binary does not know for
+// one that does; one of somebody else's is only counted.
+func (t *transaction) keepUnknown(v *arrival) {
+	if v.own {
+		t.put = append(t.put, steps.New{Consumer: t.Consumer.Name, Meta: v.meta, Data: v.data, FactKey: v.meta.Key,
+			Line: v.meta.Key, State: steps.Unknown})
+	}
+}

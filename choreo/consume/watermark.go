@@ -1,0 +1,333 @@
+package consume
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+
+	"github.com/lib/pq"
+
+	"troupe/choreo"
+	"troupe/choreo/wire"
+)
+
+// healAtOnce is how many events of a hole one transaction reads from the log.
+const healAtOnce = 2000
+
+// watermarks are the rows of a batch, locked: of our own events the last
+// sequence taken per topic partition, of foreign records the next offset per
+// incarnation of a topic and partition.
+type watermarks struct {
+	consumer, source string
+	sequences        map[place]int64
+	offsets          map[offsetPlace]int64
+	moved            map[place]bool
+	movedOffsets     map[offsetPlace]bool
+}
+
+type offsetPlace struct {
+	topicID   string
+	partition int32
+}
+
+func (v *arrival) offsetPlace() offsetPlace {
+	id := v.record.TopicID
+	if id == "" {
+		id = v.record.Topic
+	}
+	return offsetPlace{id, v.record.Partition}
+}
+
+// lockWatermarks locks the rows that the batch may move, in one order, making
+// those that are missing. A zombie that wakes after a rebalance finds them
+// moved, and changes nothing.
+func (t *transaction) lockWatermarks(ctx context.Context, u *choreo.Unit) (*watermarks, error) {
+	w := &watermarks{consumer: t.Consumer.Name, source: t.DB.Source(), sequences: map[place]int64{},
+		offsets: map[offsetPlace]int64{}, moved: map[place]bool{}, movedOffsets: map[offsetPlace]bool{}}
+	for _, v := range t.arrivals {
+		if v.own {
+			w.sequences[v.place] = 0
+		}
+	}
+	for _, tail := range t.tails {
+		w.sequences[place{tail.Topic, tail.Partition}] = 0
+	}
+	var topics []string
+	var partitions []int64
+	for p := range w.sequences {
+		topics, partitions = append(topics, p.topic), append(partitions, int64(p.partition))
+	}
+	if len(topics) == 0 {
+		return w, nil
+	}
+	const lock = `select w.topic, w.partition, w.sequence from choreo.watermarks w
+		where w.consumer = $1 and w.source = $2
+		  and (w.topic, w.partition) in (select * from unnest($3::text[], $4::int[]))
+		order by w.topic, w.partition for update`
+	read := func() (int, error) {
+		rows, err := u.SQL().QueryContext(ctx, lock, w.consumer, w.source, pq.Array(topics), pq.Array(partitions))
+		if err != nil {
+			return 0, fmt.Errorf("locking watermarks: %w", err)
+		}
+		defer rows.Close()
+		n := 0
+		for ; rows.Next(); n++ {
+			var p place
+			var sequence int64
+			if err := rows.Scan(&p.topic, &p.partition, &sequence); err != nil {
+				return 0, err
+			}
+			w.sequences[p] = sequence
+		}
+		return n, rows.Err()
+	}
+	n, err := read()
+	if err != nil || n == len(topics) {
+		return w, err
+	}
+	_, err = u.SQL().ExecContext(ctx, `insert into choreo.watermarks (consumer, source, topic, partition, sequence)
+		select $1, $2, p.topic, p.partition, 0 from unnest($3::text[], $4::int[]) as p (topic, partition)
+		order by p.topic, p.partition on conflict do nothing`, w.consumer, w.source, pq.Array(topics), pq.Array(partitions))
+	if err != nil {
+		return nil, fmt.Errorf("making watermarks: %w", err)
+	}
+	_, err = read()
+	return w, err
+}
+
+// lockOffsets locks the offset watermark of a foreign record's partition.
+func (w *watermarks) lockOffsets(ctx context.Context, u *choreo.Unit, p offsetPlace) error {
+	if _, ok := w.offsets[p]; ok {
+		return nil
+	}
+	var next int64
+	err := u.SQL().QueryRowContext(ctx, `insert into choreo.foreign_offsets as f (consumer, topic_id, partition, next_offset)
+		values ($1, $2, $3, 0) on conflict (consumer, topic_id, partition) do update set next_offset = f.next_offset
+		returning next_offset`, w.consumer, p.topicID, p.partition).Scan(&next)
+	if err != nil {
+		return fmt.Errorf("locking an offset watermark: %w", err)
+	}
+	w.offsets[p] = next
+	return nil
+}
+
+// sift keeps what has not come before, in order, with what Kafka lost read from
+// the log in its place. An event that bears our source and is not in the log as
+// it says is a foreign one: it never moves a sequence watermark.
+func (t *transaction) sift(ctx context.Context, u *choreo.Unit, w *watermarks) ([]*arrival, error) {
+	if err := t.unmask(ctx, u, w); err != nil {
+		return nil, err
+	}
+	var fresh []*arrival
+	room := healAtOnce
+	for _, v := range t.arrivals {
+		if !v.own {
+			first, err := t.firstOfForeign(ctx, u, w, v)
+			if err != nil {
+				return nil, err
+			}
+			if first {
+				fresh = append(fresh, v)
+			} else {
+				v.outcome = Duplicate
+				t.done = append(t.done, v)
+			}
+			continue
+		}
+		at := w.sequences[v.place]
+		if v.meta.Sequence > at+1 {
+			healed, err := t.heal(ctx, u, v.place, at+1, min(v.meta.Sequence-1, at+int64(room)))
+			if err != nil {
+				return nil, err
+			}
+			fresh, room = append(fresh, healed...), room-len(healed)
+			at = w.move(v.place, at+int64(len(healed)))
+			if v.meta.Sequence > at+1 { // not to its end yet: the rest of the batch comes again
+				t.more = true
+				return fresh, nil
+			}
+		}
+		if v.meta.Sequence <= at {
+			v.outcome = Duplicate
+			t.done = append(t.done, v)
+			continue
+		}
+		w.move(v.place, v.meta.Sequence)
+		fresh = append(fresh, v)
+	}
+	for _, tail := range t.tails {
+		p := place{tail.Topic, tail.Partition}
+		at := w.sequences[p]
+		end, err := forwarded(ctx, u, p)
+		if err != nil {
+			return nil, err
+		}
+		if end > at {
+			healed, err := t.heal(ctx, u, p, at+1, min(end, at+int64(room)))
+			if err != nil {
+				return nil, err
+			}
+			fresh, room = append(fresh, healed...), room-len(healed)
+			if at = w.move(p, at+int64(len(healed))); end > at {
+				t.more = true
+				return fresh, nil
+			}
+		}
+	}
+	return fresh, nil
+}
+
+func (w *watermarks) move(p place, to int64) int64 {
+	if to != w.sequences[p] {
+		w.sequences[p], w.moved[p] = to, true
+	}
+	return to
+}
+
+// unmask finds the events above the watermark that bear our source and are not
+// ours: the log has another id at their place, or none.
+func (t *transaction) unmask(ctx context.Context, u *choreo.Unit, w *watermarks) error {
+	var topics, ids []string
+	var partitions, sequences, index []int64
+	for i, v := range t.arrivals {
+		if v.own && v.record != nil && v.meta.Sequence > w.sequences[v.place] {
+			topics, partitions = append(topics, v.place.topic), append(partitions, int64(v.place.partition))
+			sequences, ids, index = append(sequences, v.meta.Sequence), append(ids, v.meta.ID), append(index, int64(i))
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	rows, err := u.SQL().QueryContext(ctx, `
+		select a.i from unnest($1::text[], $2::int[], $3::bigint[], $4::text[], $5::bigint[]) as a (topic, partition, sequence, id, i)
+		left join choreo.streams s on s.topic = a.topic and s.partition = a.partition
+		left join choreo.event_log l on l.stream = s.id and l.sequence = a.sequence
+		where l.event_id is distinct from a.id`,
+		pq.Array(topics), pq.Array(partitions), pq.Array(sequences), pq.Array(ids), pq.Array(index))
+	if err != nil {
+		return fmt.Errorf("looking events up in the log: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var i int
+		if err := rows.Scan(&i); err != nil {
+			return err
+		}
+		v := t.arrivals[i]
+		v.own, v.meta.Source, v.meta.Sequence = false, wire.ForeignSource(v.place.topic), 0
+	}
+	return rows.Err()
+}
+
+// firstOfForeign tells whether a foreign record comes for the first time: its
+// offset in this incarnation of the topic was not passed, and its id is not in
+// the inbox.
+func (t *transaction) firstOfForeign(ctx context.Context, u *choreo.Unit, w *watermarks, v *arrival) (bool, error) {
+	p := v.offsetPlace()
+	if err := w.lockOffsets(ctx, u, p); err != nil {
+		return false, err
+	}
+	if v.record.Offset < w.offsets[p] {
+		return false, nil
+	}
+	w.offsets[p], w.movedOffsets[p] = v.record.Offset+1, true
+	if v.rule == nil {
+		return true, nil
+	}
+	result, err := u.SQL().ExecContext(ctx, `insert into choreo.inbox (consumer, source, event_id, at)
+		values ($1, $2, $3, $4) on conflict do nothing`, w.consumer, v.meta.Source, v.meta.ID, u.Clock())
+	if err != nil {
+		return false, fmt.Errorf("noting foreign event %s: %w", v.meta.ID, err)
+	}
+	n, err := result.RowsAffected()
+	return n > 0, err
+}
+
+// heal reads events of ours that Kafka lost, or expired, before they were read.
+func (t *transaction) heal(ctx context.Context, u *choreo.Unit, p place, from, to int64) ([]*arrival, error) {
+	found, err := readLog(ctx, u.SQL(), t.DB.Source(), p, from, int(to-from+1))
+	if err != nil {
+		return nil, err
+	}
+	for i, v := range found {
+		if v.meta.Sequence != from+int64(i) || v.meta.Sequence > to {
+			return nil, fmt.Errorf("%w: %s/%d, sequence %d", ErrGap, p.topic, p.partition, from+int64(i))
+		}
+		v.healed = true
+		t.bind(v)
+		v.outcome = v.sorted
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("%w: %s/%d, sequences %d to %d", ErrGap, p.topic, p.partition, from, to)
+	}
+	return found, nil
+}
+
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// readLog reads events of a topic partition from the log, by sequence.
+func readLog(ctx context.Context, q querier, source string, p place, from int64, limit int) ([]*arrival, error) {
+	rows, err := q.QueryContext(ctx, `
+		select l.sequence, l.event_id, l.type, l.key, l.saga, l.causation, l.emitter, l.ran_in, l.traceparent, l.at, l.data
+		from choreo.event_log l
+		where l.stream = (select id from choreo.streams where topic = $1 and partition = $2) and l.sequence >= $3
+		order by l.sequence limit $4`, p.topic, p.partition, from, limit)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s/%d from the log: %w", p.topic, p.partition, err)
+	}
+	defer rows.Close()
+	var found []*arrival
+	for rows.Next() {
+		v := &arrival{place: p, own: true, meta: choreo.Meta{Source: source}}
+		m, ran := &v.meta, ""
+		if err := rows.Scan(&m.Sequence, &m.ID, &m.Type, &m.Key, &m.Saga, &m.Causation, &m.Emitter, &ran,
+			&m.TraceParent, &m.Time, &v.data); err != nil {
+			return nil, err
+		}
+		if ran != "" {
+			m.RanIn = strings.Split(ran, ",")
+		}
+		m.Time = m.Time.UTC()
+		found = append(found, v)
+	}
+	return found, rows.Err()
+}
+
+func forwarded(ctx context.Context, u *choreo.Unit, p place) (sequence int64, err error) {
+	err = u.SQL().QueryRowContext(ctx, `select coalesce(max(f.sequence), 0) from choreo.streams s
+		join choreo.forwarded f on f.stream = s.id where s.topic = $1 and s.partition = $2`, p.topic, p.partition).Scan(&sequence)
+	if err != nil {
+		return 0, fmt.Errorf("reading how far %s/%d is forwarded: %w", p.topic, p.partition, err)
+	}
+	return sequence, nil
+}
+
+// advance stores the watermarks that moved.
+func (w *watermarks) advance(ctx context.Context, u *choreo.Unit) error {
+	var topics []string
+	var partitions, sequences []int64
+	for p := range w.moved {
+		topics, partitions = append(topics, p.topic), append(partitions, int64(p.partition))
+		sequences = append(sequences, w.sequences[p])
+	}
+	if len(topics) > 0 {
+		_, err := u.SQL().ExecContext(ctx, `update choreo.watermarks w set sequence = m.sequence
+			from unnest($3::text[], $4::int[], $5::bigint[]) as m (topic, partition, sequence)
+			where w.consumer = $1 and w.source = $2 and w.topic = m.topic and w.partition = m.partition`,
+			w.consumer, w.source, pq.Array(topics), pq.Array(partitions), pq.Array(sequences))
+		if err != nil {
+			return fmt.Errorf("advancing watermarks: %w", err)
+		}
+	}
+	for p := range w.movedOffsets {
+		_, err := u.SQL().ExecContext(ctx, `update choreo.foreign_offsets set next_offset = $4
+			where consumer = $1 and topic_id = $2 and partition = $3`, w.consumer, p.topicID, p.partition, w.offsets[p])
+		if err != nil {
+			return fmt.Errorf("advancing an offset watermark: %w", err)
+		}
+	}
+	return nil
+}
