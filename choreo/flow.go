@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 	"time"
@@ -82,6 +83,16 @@ func (f *Flow) Consumer(name string) *Consumer { return f.consumers[name] }
 
 // Command is the command of that name, nil if there is none.
 func (f *Flow) Command(name string) *CommandLine { return f.commands[name] }
+
+// CommandOf is the command that emits the fact type, empty if there is none.
+func (f *Flow) CommandOf(factType string) string {
+	for _, name := range slices.Sorted(maps.Keys(f.commands)) {
+		if slices.Contains(f.commands[name].EmitsTypes, factType) {
+			return name
+		}
+	}
+	return ""
+}
 
 // Final is what the fact type means for its saga; ok is false where nothing is
 // said.

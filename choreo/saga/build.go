@@ -14,7 +14,7 @@ var severity = map[choreo.Outcome]int{choreo.Completed: 1, choreo.Undone: 2, cho
 // build computes a saga from its facts, in the order of the log.
 func build(flow *choreo.Flow, id string, facts []fact, taken map[taking]bool, open map[taking]openStep, now time.Time) *Saga {
 	s := &Saga{
-		ID: id, StartedBy: facts[0].Consumer, StartedAt: facts[0].At, first: facts[0].data,
+		ID: id, StartedBy: startedBy(flow, facts[0]), StartedAt: facts[0].At, first: facts[0].data,
 		Steps: []Step{}, Expected: []Expected{}, Owed: []Owed{},
 	}
 	parked := false
@@ -44,6 +44,19 @@ func build(flow *choreo.Flow, id string, facts []fact, taken map[taking]bool, op
 		s.SettledAt = &at
 	}
 	return s
+}
+
+// startedBy is the command that began the saga, or the consumer of a foreign
+// event. A command whose only fact is a domain fact shows by who reacted to it.
+func startedBy(flow *choreo.Flow, first fact) string {
+	if c := flow.Consumer(first.Consumer); c != nil {
+		for _, r := range c.Rules() {
+			if r.Domain && first.CausedBy == "" && slices.Contains(r.Emits, first.Event) {
+				return flow.CommandOf(r.On)
+			}
+		}
+	}
+	return first.Consumer
 }
 
 func expect(rule *choreo.Rule, f fact, now time.Time) Expected {
