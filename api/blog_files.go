@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -24,19 +25,19 @@ const aroundFile = 64 << 10
 
 // files adds uploading files and serving them.
 func (s *Server) files(tags []string) {
+	form := &huma.MediaType{} // described below: the framework would read a body that it knows
 	register(s, accountsOnly, huma.Operation{
 		OperationID: "upload-attachment", Method: http.MethodPost, Path: "/attachments", Tags: tags,
 		Summary: "Upload a file for a post", DefaultStatus: http.StatusCreated,
 		Description: fmt.Sprintf("An image (PNG, JPEG, GIF, WebP, BMP, ICO), a PDF or plain text, by its content, of at most %d bytes. "+
 			"Put its `url` into a post within 24 hours; it is deleted after 2 days otherwise.", s.MaxAttachment),
 		MaxBodyBytes: s.MaxAttachment + aroundFile,
-		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"multipart/form-data": {
-			Schema: &huma.Schema{
-				Type: huma.TypeObject, Required: []string{"file"},
-				Properties: map[string]*huma.Schema{"file": {Type: huma.TypeString, Format: "binary"}},
-			},
-		}}},
+		RequestBody:  &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"multipart/form-data": form}},
 	}, s.upload)
+	form.Schema = &huma.Schema{
+		Type: huma.TypeObject, Required: []string{"file"},
+		Properties: map[string]*huma.Schema{"file": {Type: huma.TypeString, Format: "binary"}},
+	}
 	register(s, anyone, huma.Operation{
 		OperationID: "get-temporary-file", Method: http.MethodGet, Path: "/files/temp/{attachmentId}/{name}", Tags: tags,
 		Summary: "Download an uploaded file",
@@ -50,15 +51,13 @@ func (s *Server) files(tags []string) {
 // uploadRequest reads its body as it comes: a file is never whole in memory.
 type uploadRequest struct {
 	parts *multipart.Reader
+	err   error // there are none
 }
 
 // Resolve finds the parts of the body.
 func (u *uploadRequest) Resolve(ctx huma.Context) []error {
 	r, _ := humago.Unwrap(ctx)
-	var err error
-	if u.parts, err = r.MultipartReader(); err != nil {
-		return []error{huma.Error400BadRequest("the body is no multipart form: " + err.Error())}
-	}
+	u.parts, u.err = r.MultipartReader()
 	return nil
 }
 
@@ -73,54 +72,69 @@ type uploadAnswer struct {
 	}
 }
 
-func (s *Server) upload(ctx context.Context, in *uploadRequest) (out *uploadAnswer, err error) {
-	part, err := in.parts.NextPart()
+func (s *Server) upload(ctx context.Context, in *uploadRequest) (*uploadAnswer, error) {
+	if in.err != nil {
+		return nil, unreadable(in.err)
+	}
+	a, err := s.receive(ctx, in.parts)
 	if err != nil {
-		return nil, unreadable(err)
+		return nil, err
+	}
+	r, err := choreo.Commit(ctx, s.DB, "upload-attachment", func(ctx context.Context, tx *choreo.Tx) error {
+		return attachment.Upload(ctx, tx, a)
+	})
+	if err != nil { // the object stays, and expires as every temporary file does: the row may be there
+		return nil, err
+	}
+	out := &uploadAnswer{Receipt: settled(r)}
+	out.Body.AttachmentID, out.Body.URL = a.ID, a.TempURL()
+	out.Body.Name, out.Body.MimeType, out.Body.Size = a.Name, a.MimeType, a.Size
+	return out, nil
+}
+
+// receive stores the one file of the form in its temporary place.
+func (s *Server) receive(ctx context.Context, parts *multipart.Reader) (a attachment.Attachment, err error) {
+	part, err := parts.NextPart()
+	if err != nil {
+		return a, unreadable(err)
 	}
 	if part.FormName() != "file" || part.FileName() == "" {
-		return nil, badPart(part.FormName(), "send one file, with its name, in the field `file`")
+		return a, badPart(part.FormName(), "send one file, with its name, in the field `file`")
 	}
 	file := &limitedFile{part: part, left: s.MaxAttachment}
-	head := make([]byte, 512)
-	n, err := io.ReadFull(file, head)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) || file.err != nil {
-		return nil, s.unfit(file, err)
+	head, err := io.ReadAll(io.LimitReader(file, 512))
+	if err != nil {
+		return a, s.unfit(file, err)
 	}
 	// The object is there before its row, so the id is made before there is a
 	// transaction to make it.
 	id, err := uuid.NewV7()
 	if err != nil {
-		return nil, fmt.Errorf("making an attachment's id: %w", err)
+		return a, fmt.Errorf("making an attachment's id: %w", err)
 	}
-	a := attachment.Attachment{ID: id.String(), OwnerID: caller(ctx).AccountID, Name: attachment.CleanName(part.FileName())}
-	if a.MimeType, err = attachment.TypeOf(head[:n]); err != nil {
-		return nil, badPart("file", err.Error())
+	a = attachment.Attachment{ID: id.String(), OwnerID: caller(ctx).AccountID, Name: attachment.CleanName(part.FileName())}
+	if a.MimeType, err = attachment.TypeOf(head); err != nil {
+		return a, badPart("file", err.Error())
 	}
-	if err := s.Blobs.Put(ctx, a.TempKey(), a.MimeType, io.MultiReader(strings.NewReader(string(head[:n])), file)); err != nil {
-		return nil, s.unfit(file, err)
-	}
-	defer func() {
-		if err != nil { // what stays all the same expires as every temporary file does
-			_ = s.Blobs.Delete(context.WithoutCancel(ctx), a.TempKey())
-		}
-	}()
-	if more, err := in.parts.NextPart(); err == nil {
-		return nil, badPart(more.FormName(), "send one file, in the field `file`, and nothing else")
-	} else if !errors.Is(err, io.EOF) {
-		return nil, unreadable(err)
+	if err := s.Blobs.Put(ctx, a.TempKey(), a.MimeType, io.MultiReader(bytes.NewReader(head), file)); err != nil {
+		return a, s.unfit(file, err)
 	}
 	a.Size = file.size
-	r, err := choreo.Commit(ctx, s.DB, "upload-attachment", func(ctx context.Context, tx *choreo.Tx) error {
-		return attachment.Upload(ctx, tx, a)
-	})
-	if err != nil {
-		return nil, err
+	if err := isLast(parts); err != nil {
+		return a, errors.Join(err, s.Blobs.Delete(context.WithoutCancel(ctx), a.TempKey()))
 	}
-	out = &uploadAnswer{Receipt: settled(r)}
-	out.Body.AttachmentID, out.Body.URL = a.ID, a.TempURL()
-	out.Body.Name, out.Body.MimeType, out.Body.Size = a.Name, a.MimeType, a.Size
-	return out, nil
+	return a, nil
+}
+
+func isLast(parts *multipart.Reader) error {
+	more, err := parts.NextPart()
+	switch {
+	case err == nil:
+		return badPart(more.FormName(), "send one file, in the field `file`, and nothing else")
+	case errors.Is(err, io.EOF):
+		return nil
+	}
+	return unreadable(err)
 }
 
 // limitedFile reads a file up to a limit and remembers why it could not.
@@ -186,8 +200,9 @@ func (s *Server) temporaryFile(ctx context.Context, in *fileRequest) (*huma.Stre
 }
 
 type postFileRequest struct {
-	PostID string `path:"postId"`
-	fileRequest
+	PostID       string `path:"postId"`
+	AttachmentID string `path:"attachmentId"`
+	Name         string `path:"name"`
 }
 
 func (s *Server) fileOfPost(ctx context.Context, in *postFileRequest) (*huma.StreamResponse, error) {

@@ -117,3 +117,45 @@ func TestShutdownEndsLongPolls(t *testing.T) {
 		t.Error("the long poll goes on")
 	}
 }
+
+// logged puts a fact of the given size at a position of the log, as its end.
+func (r *rig) logged(position int64, size int) {
+	r.t.Helper()
+	for _, statement := range []string{
+		`insert into choreo.streams (topic, partition) values ('accounts', 0) on conflict do nothing`,
+		fmt.Sprintf(`insert into choreo.event_log (position, stream, sequence, event_id, type, key, saga, causation, emitter,
+				ran_in, traceparent, at, data)
+			select %d, id, %[1]d, 'e%[1]d', 'accounts.AccountVerified.v1', 'a', 's', 'c', 'x', '', '', choreo.troupe_now(),
+				convert_to('{"x": "' || repeat('x', %d) || '"}', 'UTF8') from choreo.streams where topic = 'accounts'`, position, size),
+		fmt.Sprintf(`update choreo.log_head set position = %d`, position),
+	} {
+		if _, err := r.db.Pool().ExecContext(r.t.Context(), statement); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+func TestAnAnswerOfEventsIsBounded(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	for position := range int64(3) {
+		r.logged(position+1, 5<<20)
+	}
+	if p := r.pull(""); len(p.Items) != 2 || p.Position != 2 {
+		t.Errorf("%d events of 5 MiB, position %d; want 2 and 2", len(p.Items), p.Position)
+	}
+	if p := r.pull("?after=2"); len(p.Items) != 1 || p.Position != 3 {
+		t.Errorf("%d events of 5 MiB, position %d; want 1 and 3", len(p.Items), p.Position)
+	}
+}
+
+func TestARareEventFarAway(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	r.logged(1, 1)
+	r.logged(100_000, 1)
+	p := r.pull("?after=1&type=accounts.AccountVerified.v1")
+	if len(p.Items) != 1 || p.Position != 100_000 || *p.Items[0].CausationID != "c" {
+		t.Errorf("pulled %+v", p)
+	}
+}

@@ -136,7 +136,7 @@ func (r *rig) send(req *http.Request) *reply {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	data, err := io.ReadAll(res.Body)
 	if err != nil {
 		r.t.Fatal(err)

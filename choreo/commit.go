@@ -77,6 +77,8 @@ type Unit struct {
 	command bool
 	queue   []*pending
 	err     error
+
+	statements map[string]*sql.Stmt // seen in this transaction; nil until seen twice
 }
 
 type pending struct {
@@ -94,7 +96,10 @@ func (db *DB) InUnit(ctx context.Context, fn func(context.Context, *Unit) error)
 	}
 	defer sqlTx.Rollback() //nolint:errcheck // after a commit it has nothing to do
 	u := &Unit{db: db, sql: sqlTx}
-	if err := sqlTx.QueryRowContext(ctx, `select choreo.troupe_now()`).Scan(&u.now); err != nil {
+	// The transaction has its xid before its outbox ids: the relay's floor
+	// rests on that.
+	var xid string
+	if err := sqlTx.QueryRowContext(ctx, `select choreo.troupe_now(), pg_current_xact_id()::text`).Scan(&u.now, &xid); err != nil {
 		return fmt.Errorf("reading the clock: %w", err)
 	}
 	u.now = u.now.UTC()

@@ -14,6 +14,10 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
+// lockID is the advisory lock of the migration: "sandbox" in ASCII, so that it
+// does not wait for the engine's.
+const lockID = 0x73616e64626f78
+
 // createSchema may race with another sandbox that starts: IF NOT EXISTS does
 // not keep Postgres from failing the later one.
 const createSchema = `DO $$ BEGIN
@@ -31,7 +35,7 @@ func Migrate(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return fmt.Errorf("reading the sandbox's migrations: %w", err)
 	}
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 60), lock.WithUnlockTimeout(1, 60)) // tried every second, for a minute
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockID(lockID), lock.WithLockTimeout(1, 60)) // tries each second for a minute
 	if err != nil {
 		return fmt.Errorf("migrating the sandbox: %w", err)
 	}

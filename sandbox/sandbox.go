@@ -177,6 +177,7 @@ func (s *Sandbox) pause(d time.Duration) error {
 	if d <= 0 {
 		return s.ctx.Err()
 	}
+	s.opts.Log.Debug("the sandbox takes its time", "delay", d)
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -229,7 +230,8 @@ func (g *gate) handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		leave, ok := g.enter()
 		if !ok {
-			panic(http.ErrAbortHandler)
+			problem(w, http.StatusServiceUnavailable, "the sandbox is closed")
+			return
 		}
 		defer leave()
 		next.ServeHTTP(w, r)

@@ -3,6 +3,7 @@ package sandbox_test
 import (
 	"context"
 	"database/sql"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -158,11 +159,13 @@ func TestCloseIsQuick(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			box := sandboxtest.Start(t, slow)
+			delaying := make(signal, 1)
+			box := sandboxtest.Start(t, slow, func(o *sandbox.Options) {
+				o.Log = slog.New(slog.NewTextHandler(delaying, &slog.HandlerOptions{Level: slog.LevelDebug}))
+			})
 			ended := make(chan error, 1)
 			go func() { ended <- wait(box) }()
-			// Nothing tells that a call has come to its delay; where it has not, it
-			// finds the sandbox closed.
+			<-delaying
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
 			if err := box.Close(ctx); err != nil || ctx.Err() != nil {
@@ -176,6 +179,19 @@ func TestCloseIsQuick(t *testing.T) {
 			}
 		})
 	}
+}
+
+// signal is a log that tells when a delay begins.
+type signal chan struct{}
+
+func (s signal) Write(line []byte) (int, error) {
+	if strings.Contains(string(line), "takes its time") {
+		select {
+		case s <- struct{}{}:
+		default:
+		}
+	}
+	return len(line), nil
 }
 
 func confirm(t *testing.T, box *sandboxtest.Sandbox, token string) error {

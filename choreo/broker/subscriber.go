@@ -171,8 +171,11 @@ func (m *member) ConsumeClaim(session sarama.ConsumerGroupSession, claim sarama.
 		}()
 		defer func() { <-ended }()
 	}
-	next := claim.InitialOffset()
-	tail := time.NewTimer(tailEvery / 5) // the first fetch has told the end by then
+	// A partition that gave nothing for a while is at its end, as far as Kafka
+	// goes. Taken too early that does no harm: what is then read from the log
+	// and comes on Kafka after all is dropped below the watermark.
+	idle := true
+	tail := time.NewTimer(tailEvery / 5)
 	defer tail.Stop()
 	for {
 		select {
@@ -182,12 +185,13 @@ func (m *member) ConsumeClaim(session sarama.ConsumerGroupSession, claim sarama.
 			if !ok {
 				return nil
 			}
-			next = record.Offset + 1
+			idle = false
 			to.add(session.Context(), item{sarama: record, record: m.record(record)})
 		case <-tail.C:
-			if len(claim.Messages()) == 0 && next >= claim.HighWaterMarkOffset() {
+			if idle {
 				to.add(session.Context(), item{tail: &Tail{strings.TrimPrefix(claim.Topic(), m.config.Prefix), claim.Partition()}})
 			}
+			idle = true
 			tail.Reset(tailEvery)
 		}
 	}

@@ -21,7 +21,10 @@ type Topic struct {
 // partitions, and writes down how many each really has, for the relay. It
 // changes nothing of a topic that is there.
 func ApplyTopics(ctx context.Context, c Config, pool *sql.DB, names []string, partitions int) ([]Topic, error) {
-	client := &kafka.Client{Addr: kafka.TCP(c.Brokers...), Timeout: 10 * time.Second}
+	// A transport of its own: the shared one may remember topics that are gone.
+	transport := &kafka.Transport{MetadataTTL: 20 * time.Millisecond}
+	defer transport.CloseIdleConnections()
+	client := &kafka.Client{Addr: kafka.TCP(c.Brokers...), Timeout: 10 * time.Second, Transport: transport}
 	before, err := partitionsOf(ctx, client, c, names)
 	if err != nil {
 		return nil, err

@@ -65,6 +65,24 @@ func (p *Performance) Start() {
 	Eventually(p.stage.t, "every consumer has joined", func() bool { return process.Ready() == nil })
 }
 
+// Forward relays everything that is committed, while the performance is stopped.
+func (p *Performance) Forward() {
+	p.stage.t.Helper()
+	publisher, err := broker.NewPublisher(p.Broker)
+	if err != nil {
+		p.stage.t.Fatal(err)
+	}
+	r := relay.New(p.stage.DB, publisher, p.Broker.Log)
+	for n := 1; n > 0 && err == nil; {
+		if n, err = r.Sequence(p.stage.t.Context()); err == nil {
+			_, err = r.Forward(p.stage.t.Context())
+		}
+	}
+	if err = errors.Join(err, r.Release(), publisher.Close()); err != nil {
+		p.stage.t.Fatal(err)
+	}
+}
+
 // Stop ends the relay and the consumers. Twice is once.
 func (p *Performance) Stop() {
 	p.stage.t.Helper()

@@ -22,27 +22,70 @@ type fact struct {
 	sequence, position                                              int64
 }
 
-// claim takes the oldest facts out of the outbox.
-func claim(ctx context.Context, tx *sql.Tx) ([]*fact, error) {
+// floor is below which no row of the outbox can appear any more, so that claims
+// need not wade through the dead rows of earlier ones: under a long snapshot
+// 300,000 of them cost 31 ms a claim. A row whose id is at most the highest that
+// was claimed, and that was not visible then, belongs to a transaction older
+// than that claim's snapshot: it has its xid before its ids. So the floor rises
+// to that id only after one more claim was made with all of those transactions
+// ended. (A plain floor with a sweep for late commits inverts a key.)
+type floor struct {
+	id      int64
+	highest int64  // claimed so far
+	noted   int64  // the highest when xmax was noted
+	xmax    uint64 // 0: nothing is noted
+}
+
+// claimed moves the floor after a claim whose snapshot was (xmin, xmax).
+func (f *floor) claimed(highest int64, xmin, xmax uint64) {
+	f.highest = max(f.highest, highest)
+	if f.xmax != 0 && xmin >= f.xmax {
+		f.id, f.xmax = f.noted, 0
+	}
+	if f.xmax == 0 && f.highest > f.id {
+		f.noted, f.xmax = f.highest, xmax
+	}
+}
+
+// claim takes the oldest facts out of the outbox, above the floor. The floor
+// that comes back is to be kept once the claim is committed.
+func claim(ctx context.Context, tx *sql.Tx, f floor) ([]*fact, floor, error) {
 	rows, err := tx.QueryContext(ctx, `
 		with gone as (
-		  delete from choreo.outbox where id in (select id from choreo.outbox order by id limit $1)
-		  returning id, event_id, type, key, saga, causation, emitter, ran_in, traceparent, at, data)
-		select * from gone order by id`, Batch)
+		  delete from choreo.outbox where id in (select id from choreo.outbox where id > $2 order by id limit $1)
+		  returning id, event_id, type, key, saga, causation, emitter, ran_in, traceparent, at, data),
+		snapshot as (select pg_snapshot_xmin(s)::text as xmin, pg_snapshot_xmax(s)::text as xmax from pg_current_snapshot() s)
+		select s.xmin, s.xmax, coalesce(g.id, 0), g.event_id, g.type, g.key, g.saga, g.causation, g.emitter, g.ran_in,
+		       g.traceparent, g.at, g.data
+		from snapshot s left join gone g on true order by g.id`, Batch, f.id)
 	if err != nil {
-		return nil, fmt.Errorf("claiming from the outbox: %w", err)
+		return nil, f, fmt.Errorf("claiming from the outbox: %w", err)
 	}
 	defer rows.Close()
 	var facts []*fact
+	var xmin, xmax uint64
 	for rows.Next() {
-		f := &fact{}
-		if err := rows.Scan(&f.id, &f.eventID, &f.typ, &f.key, &f.saga, &f.causation, &f.emitter, &f.ranIn,
-			&f.traceparent, &f.at, &f.data); err != nil {
-			return nil, err
+		var c fact
+		var at sql.NullTime
+		var text [8]sql.NullString
+		if err := rows.Scan(&xmin, &xmax, &c.id, &text[0], &text[1], &text[2], &text[3], &text[4], &text[5], &text[6],
+			&text[7], &at, &c.data); err != nil {
+			return nil, f, err
 		}
-		facts = append(facts, f)
+		if c.id == 0 {
+			continue // nothing was claimed
+		}
+		c.eventID, c.typ, c.key, c.saga = text[0].String, text[1].String, text[2].String, text[3].String
+		c.causation, c.emitter, c.ranIn, c.traceparent = text[4].String, text[5].String, text[6].String, text[7].String
+		c.at = at.Time
+		facts = append(facts, &c)
 	}
-	return facts, rows.Err()
+	highest := f.highest
+	if n := len(facts); n > 0 {
+		highest = facts[n-1].id
+	}
+	f.claimed(highest, xmin, xmax)
+	return facts, f, rows.Err()
 }
 
 // number gives each fact its stream, sequence and position, and appends it to

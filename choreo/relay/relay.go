@@ -39,6 +39,7 @@ type Relay struct {
 	publisher message.Publisher
 	holder    string
 	log       *slog.Logger
+	floor     floor // of the outbox, while this relay is the active one
 }
 
 // New makes a relay that publishes to the given publisher.
@@ -51,7 +52,11 @@ func New(db *choreo.DB, publisher message.Publisher, log *slog.Logger) *Relay {
 func (r *Relay) Run(ctx context.Context, hints <-chan *pq.Notification) error {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	defer r.release()
+	defer func() {
+		if err := r.Release(); err != nil {
+			r.log.Info("stopping the relay", "error", err)
+		}
+	}()
 	var last string
 	for ctx.Err() == nil {
 		more, err := r.turn(ctx)
@@ -112,9 +117,10 @@ func (r *Relay) Sequence(ctx context.Context) (n int, err error) {
 		return 0, fmt.Errorf("taking the relay's lease: %w", err)
 	}
 	if held, err := result.RowsAffected(); err != nil || held == 0 {
+		r.floor = floor{}
 		return 0, errors.Join(ErrStandby, err)
 	}
-	claimed, err := claim(ctx, tx)
+	claimed, risen, err := claim(ctx, tx, r.floor)
 	if err != nil {
 		return 0, err
 	}
@@ -126,6 +132,7 @@ func (r *Relay) Sequence(ctx context.Context) (n int, err error) {
 	if err := tx.Commit(); err != nil {
 		return 0, fmt.Errorf("committing %d sequences: %w", len(claimed), err)
 	}
+	r.floor = risen
 	return len(claimed), nil
 }
 
@@ -211,11 +218,13 @@ func (o *outgoing) reached(err error) map[int]int64 {
 	return reached
 }
 
-// release gives the lease up, so that a stand-by need not wait for its end.
-func (r *Relay) release() {
+// Release gives the lease up, so that a stand-by need not wait for its end.
+func (r *Relay) Release() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	if _, err := r.db.Pool().ExecContext(ctx, `delete from choreo.leases where name = 'relay' and holder = $1`, r.holder); err != nil {
-		r.log.Info("giving up the relay's lease", "error", err)
+	_, err := r.db.Pool().ExecContext(ctx, `delete from choreo.leases where name = 'relay' and holder = $1`, r.holder)
+	if err != nil {
+		return fmt.Errorf("giving up the relay's lease: %w", err)
 	}
+	return nil
 }

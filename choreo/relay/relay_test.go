@@ -1,6 +1,7 @@
 package relay_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -204,5 +205,46 @@ func TestSequencesStayGaplessUnderConcurrentCommands(t *testing.T) {
 		if n := s.Count(query); n != 0 {
 			t.Errorf("%d rows of %s", n, query)
 		}
+	}
+}
+
+// A command that took its outbox id early and commits late must not be left
+// behind by the floor, however many claims are made in between.
+func TestALateCommitIsNotLeftBelowTheFloor(t *testing.T) {
+	t.Parallel()
+	s, p := setUp(t)
+	r := relay.New(s.DB, p, slog.New(slog.DiscardHandler))
+	emitted, commit, done := make(chan struct{}), make(chan struct{}), make(chan error)
+	go func() {
+		done <- s.DB.InUnit(context.Background(), func(ctx context.Context, u *choreo.Unit) error {
+			_, err := u.SQL().ExecContext(ctx, `insert into choreo.outbox
+				(event_id, type, key, saga, causation, emitter, ran_in, traceparent, at, data)
+				values ('late', 'clocks.Ticked.v1', 'late', 'late', '', 'tick', '', '', choreo.troupe_now(), '{}')`)
+			close(emitted)
+			<-commit
+			return err
+		})
+	}()
+	<-emitted
+	for n := range 5 {
+		s.Emit("tick", ticked{"early", n})
+		if err := drain(t, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(commit)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if err := drain(t, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := s.Count(`select count(*) from choreo.event_log where event_id = 'late'`); n != 1 {
+		t.Errorf("the late fact stands in the log %d times", n)
+	}
+	if n := s.Count(`select count(*) from choreo.outbox`); n != 0 {
+		t.Errorf("%d facts are left in the outbox", n)
 	}
 }

@@ -13,8 +13,15 @@ import (
 // process put or left.
 const idle = time.Second
 
-// Run runs due steps until the context ends, then waits for those under way.
+// grace is how long calls under way may take to end when the runner stops. One
+// that takes longer is made again, under the same key, by whoever runs next.
+const grace = 2 * time.Second
+
+// Run runs due steps until the context ends, then gives those under way a grace.
 func (r *Runner) Run(ctx context.Context) error {
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })()
 	var (
 		wg      sync.WaitGroup
 		mu      sync.Mutex
@@ -42,7 +49,7 @@ func (r *Runner) Run(ctx context.Context) error {
 			running[d.id] = d.consumer
 			mu.Unlock()
 			wg.Go(func() {
-				if err := r.RunOne(ctx, d.id); err != nil && ctx.Err() == nil {
+				if err := r.RunOne(work, d.id); err != nil && work.Err() == nil {
 					r.o.Log.Error("running a step", "consumer", d.consumer, "step", d.id, "error", err)
 				}
 				mu.Lock()

@@ -203,11 +203,21 @@ func (r *Runner) call(ctx context.Context, s *step, input any) error {
 	result, err := s.rule.Effect.Call(callCtx, s.effectKey, s.event, input)
 	if err != nil {
 		if ctx.Err() != nil {
-			return ctx.Err() // we are stopping: the lease runs out, and the call is made again
+			return r.leave(ctx, s)
 		}
 		return r.failed(ctx, s, err, true)
 	}
 	return r.record(ctx, s, result)
+}
+
+// leave gives the lease of a call up that was cut off because this runner stops:
+// the next one need not wait for its end to make the call again.
+func (r *Runner) leave(ctx context.Context, s *step) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_, err := r.db.Pool().ExecContext(ctx, `update choreo.steps set lease_until = choreo.troupe_now()
+		where id = $1 and lease = $2 and state = 'calling'`, s.id, s.lease)
+	return err
 }
 
 // renew keeps the lease while the call runs.

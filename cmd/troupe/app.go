@@ -183,6 +183,7 @@ func (a *app) api(ready func(context.Context) error, sandbox http.Handler) (*api
 		DB: a.db, Blobs: a.blobs, TokenKey: key("verification tokens", a.config.TokenKey),
 		SessionKey: key("sessions", a.config.SessionKey), CardKey: key("cards", a.config.CardKey),
 		StaffToken: a.config.StaffToken, Log: a.log, Ready: ready, Sandbox: sandbox, Metrics: a.metricsHandler(),
+		MaxAttachment: a.config.MaxAttachment,
 	})
 }
 

@@ -29,6 +29,8 @@ type config struct {
 	Partitions  int      `env:"TROUPE_PARTITIONS" flag:"partitions" usage:"partitions of a topic that is made" envDefault:"8"`
 	MaxEvent    int      `env:"TROUPE_MAX_EVENT_BYTES" flag:"max-event-bytes" usage:"largest fact with its headers, in bytes" envDefault:"921600"`
 
+	MaxAttachment int64 `env:"TROUPE_MAX_ATTACHMENT_BYTES" flag:"max-attachment-bytes" usage:"largest file of a post, in bytes" envDefault:"10485760"`
+
 	StaffToken string `env:"TROUPE_STAFF_TOKEN"`
 	TokenKey   string `env:"TROUPE_TOKEN_KEY"`
 	SessionKey string `env:"TROUPE_SESSION_KEY"`
@@ -76,6 +78,8 @@ func (c *config) flags(set *pflag.FlagSet, names ...string) {
 			set.StringSliceVar(p, name, *p, usage)
 		case *int:
 			set.IntVar(p, name, *p, usage)
+		case *int64:
+			set.Int64Var(p, name, *p, usage)
 		case *bool:
 			set.BoolVar(p, name, *p, usage)
 		case *time.Duration:
@@ -123,7 +127,7 @@ func key(purpose, secret string) []byte {
 }
 
 func (c *config) forbiddenTags() []string {
-	return strings.FieldsFunc(c.ForbiddenTag, func(r rune) bool { return r == ',' || r == ' ' })
+	return strings.FieldsFunc(c.ForbiddenTag, func(r rune) bool { return r == ',' })
 }
 
 // databaseURL adds the limits that every connection of the engine has: a

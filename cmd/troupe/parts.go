@@ -46,7 +46,7 @@ var (
 func apiCommand() (*cobra.Command, error) {
 	return part("api", "Serve the HTTP API alone", "",
 		append(needsDatabase[:1:1], "TROUPE_TOKEN_KEY", "TROUPE_SESSION_KEY", "TROUPE_CARD_KEY", "TROUPE_STAFF_TOKEN", "TROUPE_BLOBS_URL"),
-		[]string{"http", "connections", "blobs-url", "max-event-bytes"},
+		[]string{"http", "connections", "blobs-url", "max-event-bytes", "max-attachment-bytes"},
 		func(ctx context.Context, c *config, _ []string) error {
 			return withDB(ctx, c, func(a *app) error {
 				server, err := a.api(a.databaseReady, nil)

@@ -24,7 +24,6 @@ create table blog_posts (
   saga       text not null,
   created_at timestamptz not null
 );
-create index blog_posts_author on blog_posts (author_id, post_id);
 
 -- For which post a file is reserved: no two share one.
 create table blog_post_files (

@@ -14,14 +14,29 @@ import (
 // else stays as it is, byte for byte, so that replacing the other way round
 // gives back what was there.
 func replaceURLs(values []json.RawMessage, urls map[string]string) []json.RawMessage {
-	replaced := make([]json.RawMessage, len(values))
+	replaced, begin := make([]json.RawMessage, len(values)), commonPrefix(urls)
 	for i, value := range values {
-		replaced[i] = replaceInValue(value, urls)
+		replaced[i] = replaceInValue(value, begin, urls)
 	}
 	return replaced
 }
 
-func replaceInValue(value json.RawMessage, urls map[string]string) json.RawMessage {
+// commonPrefix is what all the URLs begin with. Looking for that alone first
+// keeps a text full of slashes from costing each of them a try per URL.
+func commonPrefix(urls map[string]string) (prefix string) {
+	first := true
+	for u := range urls {
+		if first {
+			prefix, first = u, false
+		}
+		for !strings.HasPrefix(u, prefix) {
+			prefix = prefix[:len(prefix)-1]
+		}
+	}
+	return prefix
+}
+
+func replaceInValue(value json.RawMessage, begin string, urls map[string]string) json.RawMessage {
 	var out bytes.Buffer
 	for len(value) > 0 {
 		open := bytes.IndexByte(value, '"')
@@ -36,7 +51,7 @@ func replaceInValue(value json.RawMessage, urls map[string]string) json.RawMessa
 			end++
 		}
 		out.Write(value[:open+1])
-		replaceInString(&out, value[open+1:end], urls)
+		replaceInString(&out, value[open+1:end], begin, urls)
 		out.WriteByte('"')
 		value = value[end+1:]
 	}
@@ -46,11 +61,11 @@ func replaceInValue(value json.RawMessage, urls map[string]string) json.RawMessa
 
 // replaceInString replaces in the inside of a JSON string literal. A URL is
 // compared with what the literal says, however it is escaped.
-func replaceInString(out *bytes.Buffer, literal []byte, urls map[string]string) {
+func replaceInString(out *bytes.Buffer, literal []byte, begin string, urls map[string]string) {
 	text, at := unescape(literal)
 	written := 0
 	for i := 0; i < len(text); i++ {
-		if text[i] != '/' {
+		if text[i] != '/' || !strings.HasPrefix(text[i:], begin) {
 			continue
 		}
 		for from, to := range urls {

@@ -15,7 +15,7 @@ func TestSendVerificationMail(t *testing.T) {
 	t.Parallel()
 	s := open(t)
 	f := s.registered("ana@example.com")
-	sent := events.VerificationMailSent{AccountID: f.AccountID, MailID: f.MailID}
+	sent := mailSent(f.AccountID, f.MailID)
 	r := s.When("send-verification-mail", f, "")
 	r.Emits(sent)
 	s.Again(r).Emits(sent)
@@ -23,7 +23,7 @@ func TestSendVerificationMail(t *testing.T) {
 
 	again := s.requested(f.AccountID)
 	s.When("send-verification-mail", again, "").
-		Emits(events.VerificationMailSent{AccountID: f.AccountID, MailID: again.MailID})
+		Emits(mailSent(f.AccountID, again.MailID))
 
 	mails := s.sandbox.Mail()
 	if len(mails) != 2 {
@@ -56,7 +56,7 @@ func TestSendVerificationMailTriesAgain(t *testing.T) {
 		}
 		r = s.Again(r)
 	}
-	r.Emits(events.VerificationMailSent{AccountID: f.AccountID, MailID: f.MailID})
+	r.Emits(mailSent(f.AccountID, f.MailID))
 	if n := len(s.sandbox.Mail()); n != 3 {
 		t.Errorf("%d attempts, want two that failed and one", n)
 	}

@@ -92,3 +92,7 @@ func (s *signup) shows(accountID string, want account.Mail) {
 		s.t.Errorf("the account shows %+v (%v), want mail %s", a, err, want)
 	}
 }
+
+func mailSent(accountID, mailID string) events.VerificationMailSent {
+	return events.VerificationMailSent{AccountID: accountID, MailID: mailID}
+}

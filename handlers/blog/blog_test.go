@@ -140,6 +140,7 @@ func (b *troupe) delete(w written) events.PostDeleted {
 		if err != nil {
 			return err
 		}
+		tx.JoinSaga(p.Saga)
 		p.Delete()
 		return p.Save(ctx, tx)
 	})
@@ -255,7 +256,7 @@ func (b *troupe) object(key string) bool {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	defer r.Close()
+	defer r.Close() //nolint:errcheck // it was only read
 	data, err := io.ReadAll(r)
 	if err != nil || !strings.HasSuffix(key, string(data)) {
 		b.t.Errorf("%s holds %q, %v", key, data, err)

@@ -91,11 +91,30 @@ func (s *Store) Put(ctx context.Context, key, contentType string, r io.Reader) e
 	if err := valid(key); err != nil {
 		return fmt.Errorf("storing %q: %w", key, err)
 	}
+	// gocloud closes, and so completes, also what it could not read to the end,
+	// unless its context has ended by then.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r = &tornReader{r, cancel}
 	err := s.bucket.Upload(ctx, s.mapKey(key), r, &blob.WriterOptions{ContentType: contentType, DisableContentTypeDetection: true})
 	if err != nil {
 		return fmt.Errorf("storing %s: %w", key, err)
 	}
 	return nil
+}
+
+// tornReader cancels what it is read for when it breaks off.
+type tornReader struct {
+	io.Reader
+	cancel context.CancelFunc
+}
+
+func (t *tornReader) Read(p []byte) (int, error) {
+	n, err := t.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		t.cancel()
+	}
+	return n, err
 }
 
 // Copy copies an object with its content type. When src is gone but dst is

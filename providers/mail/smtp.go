@@ -146,7 +146,7 @@ func (s *SMTP) client(conn *dialer) (*gomail.Client, error) {
 	}
 	options := []gomail.Option{
 		gomail.WithPort(s.port),
-		gomail.WithTimeout(2 * s.timeout), // the context's comes first
+		gomail.WithTimeout(s.timeout + time.Minute), // the context ends first
 		gomail.WithTLSConfig(s.tlsConf),
 		gomail.WithTLSPolicy(policy),
 		gomail.WithDialContextFunc(conn.dial),

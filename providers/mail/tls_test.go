@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http/httptest"
 	"strings"
@@ -50,6 +51,7 @@ func TestCredentialsOverTLS(t *testing.T) {
 
 	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &vault{}, nil }))
 	server.TLSConfig = &tls.Config{Certificates: https.TLS.Certificates}
+	server.ErrorLog = log.New(io.Discard, "", 0)
 	t.Cleanup(func() { _ = server.Close() })
 	listen := func(wrap func(net.Listener) net.Listener) string {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -16,9 +16,9 @@ func TestARunningSystem(t *testing.T) {
 	t.Parallel()
 	url, db := database(t)
 	s := shared{up(t, onDatabase(url), with("TROUPE_LOG_LEVEL", "DEBUG")), db}
+	t.Run("sign-up does not wait for its mail", func(t *testing.T) { signUpDoesNotWait(t, s) })
 	t.Run("together", func(t *testing.T) {
 		for name, test := range map[string]func(*testing.T, shared){
-			"sign-up does not wait for its mail":          signUpDoesNotWait,
 			"a refused mail refuses no sign-up":           refusedMail,
 			"mails do not wait for a slow one":            mailsDoNotWait,
 			"an account is verified by its mail":          verification,

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -196,7 +197,11 @@ func freeAddress(t *testing.T) string {
 
 func token() string { return strings.ToLower(rand.Text()[:8]) }
 
+// tail is the end of a log, without what is said of each request.
 func tail(s string, n int) string {
+	lines := strings.Split(s, "\n")
+	lines = slices.DeleteFunc(lines, func(l string) bool { return strings.Contains(l, "level=DEBUG") })
+	s = strings.Join(lines, "\n")
 	if len(s) > n {
 		return "…" + s[len(s)-n:]
 	}

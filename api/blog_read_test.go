@@ -1,0 +1,98 @@
+package api_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"testing"
+
+	"troupe/choreo"
+	"troupe/domain/post"
+	"troupe/domain/tag"
+)
+
+func TestGetPostThatIsNone(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	for _, id := range []string{"x", "%00", "%ff", "0192aaaa-0000-7000-8000-000000000000"} {
+		r.do("GET", "/posts/"+id, "", nil).is(http.StatusNotFound)
+	}
+}
+
+func TestListPosts(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	_, ana := r.signedIn("ana@example.com")
+	_, ben := r.signedIn("ben@example.com")
+	write := func(token, title string, state post.State, tags ...string) (id string) {
+		var p postBody
+		r.do("POST", "/posts", token, map[string]any{"title": title, "contents": []any{}, "tagNames": tags}).
+			is(http.StatusCreated).into(&p)
+		_, err := r.db.Pool().ExecContext(t.Context(), `update blog_posts set state = $2 where post_id = $1`, p.PostID, string(state))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.PostID
+	}
+	first := write(ana, "first", post.Published, "go")
+	_, err := choreo.Commit(t.Context(), r.db, "create-post", func(ctx context.Context, tx *choreo.Tx) error {
+		return tag.Map(ctx, tx, first, []string{"zebra", "go"})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(ana, "withdrawn", post.Withdrawn)
+	write(ana, "deleted", post.Deleted)
+	write(ben, "processing", post.Processing, "kafka")
+	write(ben, "last", post.Published)
+
+	type page struct {
+		Items []struct {
+			PostID, Title, AuthorID, State, CreatedAt string
+			Tags                                      []string
+		}
+		Next *string
+	}
+	titles := func(token string, limit int) (all []string) {
+		t.Helper()
+		path := fmt.Sprint("/posts?limit=", limit)
+		for next := path; next != ""; {
+			var p page
+			r.do("GET", next, token, nil).is(http.StatusOK).into(&p)
+			if len(p.Items) > limit {
+				t.Errorf("%d items on a page of %d", len(p.Items), limit)
+			}
+			for _, i := range p.Items {
+				all = append(all, i.Title)
+				if i.PostID == first && (!slices.Equal(i.Tags, []string{"zebra", "go"}) || i.State != "published" || i.CreatedAt == "") {
+					t.Errorf("item %+v", i)
+				}
+			}
+			next = ""
+			if p.Next != nil {
+				next = path + "&cursor=" + *p.Next
+			}
+		}
+		return all
+	}
+	for who, c := range map[string]struct {
+		token string
+		want  []string
+	}{
+		"anybody": {"", []string{"last", "first"}},
+		"ana":     {ana, []string{"last", "withdrawn", "first"}},
+		"ben":     {ben, []string{"last", "processing", "first"}},
+		"staff":   {staffToken, []string{"last", "processing", "withdrawn", "first"}},
+	} {
+		for _, limit := range []int{1, 2, 50} {
+			if got := titles(c.token, limit); !slices.Equal(got, c.want) {
+				t.Errorf("%s, by %d: %q, want %q", who, limit, got, c.want)
+			}
+		}
+	}
+	r.do("GET", "/posts", "no-such-token", nil).is(http.StatusUnauthorized)
+	for _, query := range []string{"limit=0", "limit=201", "limit=x", "cursor=x", "cursor=%00"} {
+		r.do("GET", "/posts?"+query, "", nil).is(http.StatusUnprocessableEntity)
+	}
+}

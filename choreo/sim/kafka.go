@@ -1,0 +1,161 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"troupe/choreo/broker"
+	"troupe/choreo/wire"
+)
+
+// kafka is a broker in memory: topics with an id, partitions with offsets.
+type kafka struct {
+	sim    *Sim
+	topics map[string]*topic
+	order  []string
+	made   int
+}
+
+type topic struct {
+	name       string
+	id         string
+	partitions []*partition
+}
+
+type partition struct {
+	first   int64 // offset of the oldest record there is
+	records []*wire.Record
+}
+
+func (p *partition) end() int64 { return p.first + int64(len(p.records)) }
+
+func (k *kafka) create(name string, partitions int) {
+	k.made++
+	t := &topic{name: name, id: fmt.Sprintf("00000000-0000-4000-8000-%012d", k.made)}
+	for range partitions {
+		t.partitions = append(t.partitions, &partition{})
+	}
+	if k.topics[name] == nil {
+		k.order = append(k.order, name)
+	}
+	k.topics[name] = t
+}
+
+func (k *kafka) append(topic string, r *wire.Record) {
+	t := k.topics[topic]
+	p := t.partitions[r.Partition]
+	stored := *r
+	stored.Topic, stored.TopicID, stored.Offset = topic, t.id, p.end()
+	p.records = append(p.records, &stored)
+}
+
+var errBroker = errors.New("the simulated broker does not answer")
+
+// Publish is Watermill's: it appends the records of batches, unless the
+// scheduler has it fail, before or after the deed, or in part.
+func (k *kafka) Publish(topic string, messages ...*message.Message) error {
+	var records []*wire.Record
+	p := (*process)(nil)
+	for _, m := range messages {
+		p = processOf(m.Context())
+		records = append(records, broker.BatchOf(m).Records...)
+	}
+	if p.dead {
+		return errBroker
+	}
+	switch p.park(atPublish, fmt.Sprintf("publish %d to %s", len(records), topic)) {
+	case crash, crashAfter:
+		p.dead = true
+		return errBroker
+	case fail:
+		return errBroker
+	case part:
+		// One partition is gone: the others are written.
+		gone, at := records[k.sim.rand.IntN(len(records))].Partition, map[int]error{}
+		for i, r := range records {
+			if r.Partition == gone {
+				at[i] = errBroker
+			} else {
+				k.append(topic, r)
+			}
+		}
+		return broker.NewFailedError(at)
+	}
+	for _, r := range records {
+		k.append(topic, r)
+	}
+	switch p.park(atPublished, "published to "+topic) {
+	case crash, crashAfter:
+		p.dead = true
+		return errBroker
+	case failAfter:
+		return errBroker
+	}
+	return nil
+}
+
+// Close has nothing to do.
+func (k *kafka) Close() error { return nil }
+
+// expire deletes the oldest records of a partition.
+func (k *kafka) expire(p *partition, n int) {
+	p.first += int64(n)
+	p.records = p.records[n:]
+}
+
+// spot is a partition of a topic.
+type spot struct {
+	topic     string
+	partition int
+}
+
+// group is a consumer group: how far its present member has fetched, and how
+// far it has committed.
+type group struct {
+	consumer  string
+	topics    []string
+	fetched   map[spot]int64
+	committed map[spot]int64
+	looked    map[spot]lookedAt // where the end was last told
+	busy      *process
+}
+
+type lookedAt struct {
+	topicID string
+	offset  int64
+	forward int // how often anything had been forwarded then
+}
+
+// news tells whether a partition has something for the group.
+func (s *Sim) news(g *group, at spot) bool {
+	p := s.kafka.topics[at.topic].partitions[at.partition]
+	return g.fetched[at] != p.end() || s.endUntold(g, at)
+}
+
+func (s *Sim) endUntold(g *group, at spot) bool {
+	t := s.kafka.topics[at.topic]
+	return g.looked[at] != lookedAt{t.id, t.partitions[at.partition].end(), s.forwards}
+}
+
+// fetch takes up to most records of a partition, and tells whether that is its
+// end. An offset that is not there any more starts at the oldest record.
+func (s *Sim) fetch(g *group, at spot, most int) (records []*wire.Record, end bool) {
+	t := s.kafka.topics[at.topic]
+	p := t.partitions[at.partition]
+	from := g.fetched[at]
+	if from < p.first || from > p.end() {
+		from = p.first
+	}
+	to := min(p.end(), from+int64(most))
+	for o := from; o < to; o++ {
+		records = append(records, p.records[o-p.first])
+	}
+	g.fetched[at] = to
+	if to == p.end() {
+		g.looked[at] = lookedAt{t.id, to, s.forwards}
+		end = true
+	}
+	return records, end
+}

@@ -1,0 +1,131 @@
+// Command bench measures the engine beside the stock way of doing the same
+// with Watermill: the same work on the same Postgres (fsync on) and the same
+// Kafka, in turns. Every run verifies that each event was applied once and in
+// order. Run it by `make bench`.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return
+		}
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+// options are the flags.
+type options struct {
+	rounds     int
+	events     int
+	only       string
+	side       string
+	growth     bool
+	json, doc  string
+	cpuprofile string
+	verbose    bool
+}
+
+func parse(args []string) (*options, error) {
+	o := &options{}
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.IntVar(&o.rounds, "rounds", 3, "measured `runs` of each side, in turns")
+	f.IntVar(&o.events, "events", 200_000, "`events` of one run of ours; the stock way, being slower, gets a tenth")
+	f.StringVar(&o.only, "only", "", "run these rows only, comma-separated `names`")
+	f.StringVar(&o.side, "side", "both", "stock, ours or both")
+	f.BoolVar(&o.growth, "growth", false, "also measure what a million old events, a million keys, parked steps and thirty consumers cost")
+	f.StringVar(&o.json, "json", "", "write the figures to this `file`")
+	f.StringVar(&o.doc, "doc", "", "write the figures into this Markdown `file`, between its bench marks")
+	f.StringVar(&o.cpuprofile, "cpuprofile", "", "write a CPU profile of our first measured run of each row to `file`.ROW")
+	f.BoolVar(&o.verbose, "v", false, "tell of each run on stderr")
+	if err := f.Parse(args); err != nil {
+		return nil, err
+	}
+	if f.NArg() > 0 {
+		return nil, fmt.Errorf("unknown argument %q", f.Arg(0))
+	}
+	if o.rounds < 1 || o.events < 1000 {
+		return nil, errors.New("at least one round of 1000 events")
+	}
+	if o.side != "both" && o.side != "stock" && o.side != "ours" {
+		return nil, errors.New("-side is stock, ours or both")
+	}
+	return o, nil
+}
+
+func run(ctx context.Context, args []string) (err error) {
+	o, err := parse(args)
+	if err != nil {
+		return err
+	}
+	chosen, err := choose(o)
+	if err != nil {
+		return err
+	}
+	b, err := start(ctx, o, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.stop()) }()
+	r := &report{Machine: machine(), Broker: b.brokerName, Postgres: b.postgresName, Date: time.Now().UTC().Truncate(time.Second),
+		Rounds: o.rounds, Rows: map[string]*entry{}}
+	for _, row := range chosen {
+		e, err := b.measure(ctx, row)
+		if err != nil {
+			return fmt.Errorf("%s: %w", row.name, err)
+		}
+		r.add(row, e)
+	}
+	if err := r.table(os.Stdout); err != nil {
+		return err
+	}
+	if o.json != "" {
+		if err := r.writeJSON(o.json); err != nil {
+			return err
+		}
+	}
+	if o.doc != "" {
+		return r.writeDoc(o.doc)
+	}
+	return nil
+}
+
+// choose are the rows that the options ask for, in the order of the table.
+func choose(o *options) ([]*row, error) {
+	all := rows()
+	if o.growth {
+		all = append(all, growthRows()...)
+	}
+	if o.only == "" {
+		return all, nil
+	}
+	named := map[string]*row{}
+	var names []string
+	for _, r := range append(rows(), growthRows()...) {
+		named[r.name], names = r, append(names, r.name)
+	}
+	var chosen []*row
+	for name := range strings.SplitSeq(o.only, ",") {
+		if named[name] == nil {
+			return nil, fmt.Errorf("there is no row %q; there are %s", name, strings.Join(names, ", "))
+		}
+		chosen = append(chosen, named[name])
+	}
+	return chosen, nil
+}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/lib/pq"
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"golang.org/x/sync/errgroup"
+
+	"troupe/choreo"
+	"troupe/choreo/broker"
+	"troupe/choreo/consume"
+	"troupe/choreo/relay"
+	"troupe/choreo/steps"
+)
+
+// engine is our side of a world: a flow on a migrated database.
+type engine struct {
+	*world
+	pool   *sql.DB
+	db     *choreo.DB
+	broker broker.Config
+}
+
+// newEngine migrates the database, and makes the topics of the flow.
+func newEngine(ctx context.Context, w *world, lines ...choreo.Line) (*engine, error) {
+	if err := choreo.Migrate(ctx, w.pool); err != nil {
+		return nil, err
+	}
+	e := &engine{world: w, broker: broker.Config{Brokers: w.brokers, Prefix: w.prefix, Log: w.log}}
+	var err error
+	if e.pool, err = w.openPool(); err != nil {
+		return nil, err
+	}
+	if err := e.open(ctx, lines...); err != nil {
+		return nil, err
+	}
+	made, err := broker.ApplyTopics(ctx, e.broker, e.pool, e.db.Flow().Topics(), eventPartitions)
+	for _, t := range made {
+		if t.Created {
+			w.topics = append(w.topics, w.prefix+t.Name)
+		}
+	}
+	return e, err
+}
+
+// open makes the handle of another flow, such as one whose consumers have the
+// names of this round.
+func (e *engine) open(ctx context.Context, lines ...choreo.Line) error {
+	flow, err := choreo.NewFlow(lines...)
+	if err == nil {
+		e.db, err = choreo.Open(ctx, e.pool, flow, choreo.Options{})
+	}
+	return err
+}
+
+// runRelay relays until stop is called.
+func (e *engine) runRelay(ctx context.Context) (stop func() error, err error) {
+	publisher, err := broker.NewPublisher(e.broker)
+	if err != nil {
+		return nil, err
+	}
+	listener := pq.NewListener(e.url, 100*time.Millisecond, 5*time.Second, nil)
+	if err := listener.Listen(choreo.OutboxChannel); err != nil {
+		return nil, errors.Join(err, publisher.Close(), listener.Close())
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	r := relay.New(e.db, publisher, e.log)
+	go func() { done <- r.Run(ctx, listener.NotificationChannel()) }()
+	return func() error {
+		cancel()
+		return errors.Join(<-done, publisher.Close(), listener.Close())
+	}, nil
+}
+
+// deposit commits the events of a stream by commands of 500 each.
+func (e *engine) deposit(ctx context.Context, s *stream, from, to int) error {
+	const at = 500
+	for i := from; i < to; i += at {
+		_, err := choreo.Commit(ctx, e.db, "deposit", func(_ context.Context, tx *choreo.Tx) error {
+			for j := i; j < min(i+at, to); j++ {
+				tx.Emit(s.at(j))
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// preload brings the events of a stream to Kafka as they come there in life:
+// committed, sequenced and forwarded.
+func (e *engine) preload(ctx context.Context, s *stream) error {
+	stop, err := e.runRelay(ctx)
+	if err != nil {
+		return err
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return e.deposit(gctx, s, 0, s.events) })
+	g.Go(func() error { return e.awaitForwarded(gctx, s.events) })
+	return errors.Join(g.Wait(), stop())
+}
+
+// awaitForwarded waits until this many events in all are on Kafka.
+func (e *engine) awaitForwarded(ctx context.Context, events int) error {
+	for {
+		var n int
+		err := e.world.pool.QueryRowContext(ctx, `select coalesce(sum(sequence), 0) from choreo.forwarded`).Scan(&n)
+		if err != nil || n >= events {
+			return err
+		}
+		if err := pause(ctx, 20*time.Millisecond); err != nil {
+			return fmt.Errorf("waiting for events to be forwarded, %d of %d: %w", n, events, err)
+		}
+	}
+}
+
+// running are consumers at work.
+type running struct {
+	process *consume.Process
+	metrics *prometheus.Registry
+	stop    func() error
+}
+
+// consume runs all consumers of the flow until stop is called.
+func (e *engine) consume(ctx context.Context) (*running, error) {
+	r := &running{metrics: prometheus.NewRegistry()}
+	var err error
+	r.process, err = consume.NewProcess(e.db, e.broker, e.db.Flow().Consumers(), consume.NewMetrics(r.metrics), steps.Options{})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- r.process.Run(ctx, &consume.Hints{}) }()
+	r.stop = func() error { cancel(); return <-done }
+	return r, nil
+}
+
+// counted is how many records came to the outcome, in all consumers.
+func (r *running) counted(outcome consume.Outcome) (n int, err error) {
+	families, err := r.metrics.Gather()
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if label(m, "outcome") == string(outcome) {
+				n += int(m.GetCounter().GetValue())
+			}
+		}
+	}
+	return n, err
+}
+
+func label(m *dto.Metric, name string) string {
+	for _, l := range m.GetLabel() {
+		if l.GetName() == name {
+			return l.GetValue()
+		}
+	}
+	return ""
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/segmentio/kafka-go"
+)
+
+// relaying prepares the row that takes committed facts to Kafka.
+func relaying(ctx context.Context, w *world) (*pair, error) {
+	e, err := newEngine(ctx, w, deposits())
+	if err != nil {
+		return nil, err
+	}
+	s, err := newStock(w)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.initOutbox(); err != nil {
+		return nil, err
+	}
+	topic, err := w.topic(ctx, "stock")
+	if err != nil {
+		return nil, err
+	}
+	ours := &relayRun{world: w, topic: w.prefix + "deposits", events: w.events, commit: e.deposit, relay: e.runRelay}
+	theirs := &relayRun{world: w, topic: topic, events: w.events / 20, relay: s.runForwarder,
+		commit: func(ctx context.Context, events *stream, from, to int) error {
+			return s.deposit(ctx, topic, events, from, to)
+		}}
+	return &pair{stock: theirs.run, ours: ours.run}, nil
+}
+
+// deposit commits the events of a stream to the stock outbox, 500 at a time.
+func (s *stock) deposit(ctx context.Context, topic string, events *stream, from, to int) error {
+	const at = 500
+	for i := from; i < to; i += at {
+		var messages []*message.Message
+		for j := i; j < min(i+at, to); j++ {
+			d := events.at(j)
+			m, err := stockMessage(d.FactType(), d.Key(), d)
+			if err != nil {
+				return err
+			}
+			messages = append(messages, m)
+		}
+		tx, err := s.pool.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
+		if err := s.emit(tx, topic, messages...); err != nil {
+			return err
+		}
+		if err := tx.Commit(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// relayRun is one side: the outbox is filled first, then relayed.
+type relayRun struct {
+	*world
+	topic  string
+	events int
+	commit func(ctx context.Context, s *stream, from, to int) error
+	relay  func(context.Context) (stop func() error, err error)
+}
+
+// run relays from the start of the relay until all is on Kafka.
+func (r *relayRun) run(ctx context.Context, warmUp bool) (*measured, error) {
+	n := r.events
+	if warmUp {
+		n /= 10
+	}
+	s := newStream(n)
+	if err := r.commit(ctx, s, 0, n); err != nil {
+		return nil, err
+	}
+	if err := settle(ctx, r.pool); err != nil {
+		return nil, err
+	}
+	before, err := r.ends(ctx, r.topic)
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	stop, err := r.relay(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var last time.Time
+	err = await(ctx, "the relay", func() (bool, error) {
+		after, err := r.ends(ctx, r.topic)
+		last = time.Now()
+		return total(after)-total(before) >= int64(n), err
+	})
+	if err := errors.Join(err, stop()); err != nil {
+		return nil, err
+	}
+	return rate(n, last.Sub(began)), r.checkTopic(ctx, r.topic, before, s)
+}
+
+// ends are the next offsets of a topic's partitions.
+func (b *bench) ends(ctx context.Context, topic string) (map[int32]int64, error) {
+	var asked []kafka.OffsetRequest
+	for p := range eventPartitions {
+		asked = append(asked, kafka.LastOffsetOf(p))
+	}
+	answer, err := b.client().ListOffsets(ctx, &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{topic: asked}})
+	if err != nil {
+		return nil, fmt.Errorf("asking for the ends of %s: %w", topic, err)
+	}
+	ends := map[int32]int64{}
+	for _, p := range answer.Topics[topic] {
+		if p.Error != nil {
+			return nil, fmt.Errorf("asking for the end of %s/%d: %w", topic, p.Partition, p.Error)
+		}
+		ends[int32(p.Partition)] = p.LastOffset
+	}
+	return ends, nil
+}
+
+func total(ends map[int32]int64) (n int64) {
+	for _, end := range ends {
+		n += end
+	}
+	return n
+}
+
+// checkTopic verifies that what came onto the topic after these offsets is the
+// stream, each event once and in the order of its key.
+func (b *bench) checkTopic(ctx context.Context, topic string, from map[int32]int64, s *stream) error {
+	to, err := b.ends(ctx, topic)
+	if err != nil {
+		return err
+	}
+	consumer, err := sarama.NewConsumer(b.brokers, nil)
+	if err != nil {
+		return err
+	}
+	defer consumer.Close() //nolint:errcheck // what was read was read
+	l := s.ledger()
+	for partition, end := range to {
+		if err := readPartition(ctx, consumer, topic, partition, from[partition], end, l); err != nil {
+			return fmt.Errorf("reading %s/%d: %w", topic, partition, err)
+		}
+	}
+	if err := l.err(); err != nil {
+		return fmt.Errorf("the topic is wrong: %w", err)
+	}
+	return nil
+}
+
+func readPartition(ctx context.Context, consumer sarama.Consumer, topic string, partition int32, from, to int64, l *ledger) error {
+	if from >= to {
+		return nil
+	}
+	p, err := consumer.ConsumePartition(topic, partition, from)
+	if err != nil {
+		return err
+	}
+	defer p.AsyncClose()
+	for {
+		select {
+		case m := <-p.Messages():
+			var d deposited
+			if err := json.Unmarshal(m.Value, &d); err != nil {
+				return fmt.Errorf("at offset %d: %w", m.Offset, err)
+			}
+			l.saw(d.AccountID, d.N)
+			if m.Offset+1 >= to {
+				return nil
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
+	wsql "github.com/ThreeDotsLabs/watermill-sql/v4/pkg/sql"
+	"github.com/ThreeDotsLabs/watermill/components/forwarder"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/google/uuid"
+)
+
+// stockPoll is how often the stock forwarder looks when there was nothing; its
+// default is a second.
+const stockPoll = 10 * time.Millisecond
+
+// stockOutbox is the topic of watermill-sql that its forwarder reads.
+const stockOutbox = "events"
+
+// stock is the stock side of a world: what an experienced user of Watermill
+// builds from its parts.
+type stock struct {
+	*world
+	pool *sql.DB
+}
+
+func newStock(w *world) (*stock, error) {
+	pool, err := w.openPool()
+	return &stock{w, pool}, err
+}
+
+// keyed marshals with the key that a message carries, so that its order is kept.
+var keyed = kafka.NewWithPartitioningMarshaler(func(_ string, m *message.Message) (string, error) {
+	return m.Metadata.Get("key"), nil
+})
+
+// stockMessage is an event as the stock way sends it.
+func stockMessage(typ, key string, event any) (*message.Message, error) {
+	payload, err := json.Marshal(event)
+	if err != nil {
+		return nil, err
+	}
+	m := message.NewMessage(uuid.Must(uuid.NewV7()).String(), payload)
+	m.Metadata.Set("key", key)
+	m.Metadata.Set("type", typ)
+	return m, nil
+}
+
+// preload publishes a stream, many at a time.
+func (s *stock) preload(topic string, events *stream) error {
+	c := kafka.DefaultSaramaSyncPublisherConfig()
+	producer, err := sarama.NewSyncProducer(s.brokers, c)
+	if err != nil {
+		return err
+	}
+	const at = 1000
+	for i := 0; i < events.events; i += at {
+		var records []*sarama.ProducerMessage
+		for j := i; j < min(i+at, events.events); j++ {
+			d := events.at(j)
+			m, err := stockMessage(d.FactType(), d.Key(), d)
+			if err != nil {
+				return errors.Join(err, producer.Close())
+			}
+			r, err := keyed.Marshal(topic, m)
+			if err != nil {
+				return errors.Join(err, producer.Close())
+			}
+			records = append(records, r)
+		}
+		if err := producer.SendMessages(records); err != nil {
+			return errors.Join(fmt.Errorf("publishing to %s: %w", topic, err), producer.Close())
+		}
+	}
+	return producer.Close()
+}
+
+// stockHandler is what a message leads to, in its transaction.
+type stockHandler func(ctx context.Context, tx *sql.Tx, m *message.Message) error
+
+// handle is the stock way to apply a message once: a transaction that notes its
+// id first. After its commit it counts.
+func (s *stock) handle(consumer string, applied *atomic.Int64, do stockHandler) message.NoPublishHandlerFunc {
+	return func(m *message.Message) error {
+		ctx := m.Context()
+		tx, err := s.pool.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
+		noted, err := tx.ExecContext(ctx, `insert into stock_inbox (consumer, message_id) values ($1, $2) on conflict do nothing`,
+			consumer, m.UUID)
+		if err != nil {
+			return err
+		}
+		n, err := noted.RowsAffected()
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			if err := do(ctx, tx, m); err != nil {
+				return err
+			}
+		}
+		if err := tx.Commit(); err != nil {
+			return err
+		}
+		applied.Add(1)
+		return nil
+	}
+}
+
+// router makes a router with Watermill's own messages, the errors of which are
+// shown.
+func (s *stock) router() (*message.Router, error) {
+	return message.NewRouter(message.RouterConfig{CloseTimeout: 5 * time.Second}, s.logger())
+}
+
+func (s *stock) logger() watermill.LoggerAdapter { return stockLog{s.bench} }
+
+// stockLog shows Watermill's errors.
+type stockLog struct{ b *bench }
+
+func (l stockLog) Error(msg string, err error, f watermill.LogFields) {
+	if !errors.Is(err, context.Canceled) {
+		l.b.log.Warn("watermill: "+msg, "error", err, "fields", f)
+	}
+}
+func (stockLog) Info(string, watermill.LogFields)                   {}
+func (stockLog) Debug(string, watermill.LogFields)                  {}
+func (stockLog) Trace(string, watermill.LogFields)                  {}
+func (l stockLog) With(watermill.LogFields) watermill.LoggerAdapter { return l }
+
+// subscriber follows a topic in a group of its own, from the beginning, with
+// Watermill's settings otherwise: offsets are committed by themselves, and each
+// partition has one message under way.
+func (s *stock) subscriber(group string) (*kafka.Subscriber, error) {
+	c := kafka.DefaultSaramaSubscriberConfig()
+	c.Consumer.Offsets.Initial = sarama.OffsetOldest
+	return kafka.NewSubscriber(kafka.SubscriberConfig{Brokers: s.brokers, Unmarshaler: keyed, ConsumerGroup: s.prefix + group,
+		OverwriteSaramaConfig: c}, s.logger())
+}
+
+// initOutbox makes the tables of the outbox.
+func (s *stock) initOutbox() error {
+	sub, err := s.outboxSubscriber()
+	if err == nil {
+		err = errors.Join(sub.SubscribeInitialize(stockOutbox), sub.Close())
+	}
+	return err
+}
+
+func (s *stock) outboxSubscriber() (*wsql.Subscriber, error) {
+	return wsql.NewSubscriber(wsql.BeginnerFromStdSQL(s.pool), wsql.SubscriberConfig{
+		ConsumerGroup: "forwarder", PollInterval: stockPoll,
+		SchemaAdapter: wsql.DefaultPostgreSQLSchema{}, OffsetsAdapter: wsql.DefaultPostgreSQLOffsetsAdapter{},
+	}, s.logger())
+}
+
+// emit puts messages for a topic into the outbox, in the transaction.
+func (s *stock) emit(tx *sql.Tx, topic string, messages ...*message.Message) error {
+	p, err := wsql.NewPublisher(wsql.TxFromStdSQL(tx), wsql.PublisherConfig{SchemaAdapter: wsql.DefaultPostgreSQLSchema{}}, s.logger())
+	if err != nil {
+		return err
+	}
+	return forwarder.NewPublisher(p, forwarder.PublisherConfig{ForwarderTopic: stockOutbox}).Publish(topic, messages...)
+}
+
+// runForwarder forwards until stop is called.
+func (s *stock) runForwarder(ctx context.Context) (stop func() error, err error) {
+	sub, err := s.outboxSubscriber()
+	if err != nil {
+		return nil, err
+	}
+	pub, err := kafka.NewPublisher(kafka.PublisherConfig{Brokers: s.brokers, Marshaler: keyed}, s.logger())
+	if err != nil {
+		return nil, err
+	}
+	f, err := forwarder.NewForwarder(sub, pub, s.logger(), forwarder.Config{ForwarderTopic: stockOutbox, CloseTimeout: 5 * time.Second})
+	if err != nil {
+		return nil, errors.Join(err, pub.Close())
+	}
+	return start3(ctx, f.Run, f.Close, pub.Close), nil
+}
+
+// start3 runs something until the function that it returns is called, which
+// then closes it and what it used.
+func start3(ctx context.Context, run func(context.Context) error, closers ...func() error) (stop func() error) {
+	done := make(chan error, 1)
+	go func() { done <- run(ctx) }()
+	return func() error {
+		var errs []error
+		for _, c := range closers {
+			errs = append(errs, c())
+		}
+		return errors.Join(append(errs, <-done)...)
+	}
+}

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/lib/pq"
+)
+
+// eventBytes is the size of an event's JSON; eventPartitions of each topic.
+const (
+	eventBytes      = 278
+	eventPartitions = 8
+	connections     = 20 // to Postgres, of each side
+)
+
+// deposited is the event of the benchmark; booked is the fact that comes of it.
+type deposited struct {
+	AccountID string `json:"accountId"`
+	N         int    `json:"n"` // of the account, from 1
+	Amount    int    `json:"amount"`
+	Note      string `json:"note"`
+}
+type booked deposited
+
+func (deposited) FactType() string { return "deposits.Deposited.v1" }
+func (f deposited) Key() string    { return f.AccountID }
+func (booked) FactType() string    { return "bookings.Booked.v1" }
+func (f booked) Key() string       { return f.AccountID }
+
+// note fills an event up to eventBytes.
+var note = strings.Repeat("lorem ipsum ", 20)
+
+func newDeposited(key string, n int) deposited {
+	d := deposited{AccountID: key, N: n, Amount: amountOf(n)}
+	rest := eventBytes - len(fmt.Sprintf(`{"accountId":%q,"n":%d,"amount":%d,"note":""}`, d.AccountID, d.N, d.Amount))
+	d.Note = note[:rest]
+	return d
+}
+
+func amountOf(n int) int { return 1 + n%97 }
+
+// keyOf is the id of the i-th account; ids that follow each other lie apart, as
+// those of real aggregates do.
+func keyOf(i int) string { return uuid.NewSHA1(uuid.NameSpaceOID, fmt.Appendf(nil, "%d", i)).String() }
+
+// perKey is how many events an account gets. They come in rounds over all
+// accounts, so that hardly any batch has two of one: one row update per event.
+const perKey = 4
+
+// stream is the events of a run.
+type stream struct {
+	events int
+	keys   []string
+}
+
+func newStream(events int) *stream {
+	s := &stream{events: events}
+	for i := range max(1, events/perKey) {
+		s.keys = append(s.keys, keyOf(i))
+	}
+	return s
+}
+
+func (s *stream) at(i int) deposited { return newDeposited(s.keys[i%len(s.keys)], 1+i/len(s.keys)) }
+
+func (s *stream) ledger() *ledger {
+	l := newLedger()
+	for i := range s.events {
+		l.expects(s.keys[i%len(s.keys)], 1+i/len(s.keys))
+	}
+	return l
+}
+
+// one books one event in a statement of its own.
+const one = `update accounts set balance = balance + $2, digest = (digest * 31 + $3) % 2147483647 where id = $1`
+
+// many books what some events of each account come to.
+const many = `update accounts a set balance = a.balance + b.amount, digest = (a.digest * b.mult + b.add) % 2147483647
+	from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[]) as b (id, amount, mult, add) where a.id = b.id`
+
+type executor interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
+// bookOne changes the account of one event.
+func bookOne(ctx context.Context, tx executor, d deposited) error {
+	result, err := tx.ExecContext(ctx, one, d.AccountID, d.Amount, d.N)
+	if err != nil {
+		return fmt.Errorf("booking a deposit: %w", err)
+	}
+	return changed(result, 1)
+}
+
+// bookMany changes the accounts of some events.
+func bookMany(ctx context.Context, tx executor, deposits func(yield func(deposited) bool)) error {
+	index := map[string]int{}
+	var ids []string
+	var folds []fold
+	for d := range deposits {
+		i, ok := index[d.AccountID]
+		if !ok {
+			i = len(ids)
+			index[d.AccountID] = i
+			ids, folds = append(ids, d.AccountID), append(folds, newFold())
+		}
+		folds[i] = folds[i].then(d.N, d.Amount)
+	}
+	amount, mult, add := make([]int64, len(ids)), make([]int64, len(ids)), make([]int64, len(ids))
+	for i, f := range folds {
+		amount[i], mult[i], add[i] = f.amount, f.mult, f.add
+	}
+	result, err := tx.ExecContext(ctx, many, pq.Array(ids), pq.Array(amount), pq.Array(mult), pq.Array(add))
+	if err != nil {
+		return fmt.Errorf("booking deposits: %w", err)
+	}
+	return changed(result, len(ids))
+}
+
+func changed(result sql.Result, want int) error {
+	if n, err := result.RowsAffected(); err != nil || n != int64(want) {
+		return fmt.Errorf("%d accounts changed, not %d (%w)", n, want, err)
+	}
+	return nil
+}
+
+// resetAccounts makes n accounts, all zero.
+func resetAccounts(ctx context.Context, pool *sql.DB, n int) error {
+	ids := make([]string, n)
+	for i := range ids {
+		ids[i] = keyOf(i)
+	}
+	for _, statement := range []string{
+		`drop table if exists accounts`,
+		`create table accounts (id text primary key, balance bigint not null default 0, digest bigint not null default 0)`,
+	} {
+		if _, err := pool.ExecContext(ctx, statement); err != nil {
+			return fmt.Errorf("making accounts: %w", err)
+		}
+	}
+	if _, err := pool.ExecContext(ctx, `insert into accounts (id) select unnest($1::text[])`, pq.Array(ids)); err != nil {
+		return fmt.Errorf("filling accounts: %w", err)
+	}
+	return settle(ctx, pool)
+}
+
+// settle gives a run a database that is not still busy with the one before it.
+func settle(ctx context.Context, pool *sql.DB) error {
+	for _, statement := range []string{`vacuum analyze`, `checkpoint`} {
+		if _, err := pool.ExecContext(ctx, statement); err != nil {
+			return fmt.Errorf("settling the database: %w", err)
+		}
+	}
+	return nil
+}
+
+// checkBooked verifies a run: the accounts, and the facts that came of it, which
+// facts selects as key and number in the order in which they were emitted.
+func checkBooked(ctx context.Context, pool *sql.DB, s *stream, facts string) error {
+	l := s.ledger()
+	if err := each(ctx, pool, facts, func(rows *sql.Rows) error {
+		var key string
+		var n int
+		err := rows.Scan(&key, &n)
+		l.saw(key, n)
+		return err
+	}); err != nil {
+		return fmt.Errorf("reading the facts: %w", err)
+	}
+	if err := l.err(); err != nil {
+		return fmt.Errorf("the facts are wrong: %w", err)
+	}
+	got := map[string]account{}
+	if err := each(ctx, pool, `select id, balance, digest from accounts`, func(rows *sql.Rows) error {
+		var key string
+		var a account
+		err := rows.Scan(&key, &a.balance, &a.digest)
+		got[key] = a
+		return err
+	}); err != nil {
+		return fmt.Errorf("reading the accounts: %w", err)
+	}
+	return sameAccounts(l.accounts(), got)
+}
+
+func each(ctx context.Context, pool *sql.DB, query string, scan func(*sql.Rows) error) error {
+	rows, err := pool.QueryContext(ctx, query)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
