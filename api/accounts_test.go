@@ -60,7 +60,7 @@ func TestSignUpRules(t *testing.T) {
 		"null":               {`null`, 422, []string{"body"}},
 		"array":              {`[]`, 422, []string{"body"}},
 		"unknown field":      {good(m{"admin": true}), 422, []string{"body.admin"}},
-		"missing field":      {good(m{"name": nil}), 422, []string{"body"}},
+		"missing field":      {good(m{"name": nil}), 422, []string{"body.name"}},
 		"wrong type":         {good(m{"password": 12345678}), 422, []string{"body.password"}},
 		"no address":         {good(m{"email": "ana"}), 422, []string{"body.email"}},
 		"NUL in address":     {good(m{"email": "a\x00b@example.com"}), 422, []string{"body.email"}},

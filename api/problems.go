@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -105,12 +106,25 @@ func discreet(_ huma.Context, _ string, body any) (any, error) {
 	if p, ok := body.(*huma.ErrorModel); ok {
 		for _, e := range p.Errors {
 			e.Value = nil
+			if name, missing := missingField(e.Message); missing {
+				e.Location += "." + name
+			}
 		}
 		if p.Status == http.StatusInternalServerError {
 			p.Detail, p.Errors = internalDetail, nil
 		}
 	}
 	return body, nil
+}
+
+// missingField reads the framework's message of a required field that is not
+// there, which it locates at the object that lacks it.
+func missingField(message string) (name string, ok bool) {
+	rest, ok := strings.CutPrefix(message, "expected required property ")
+	if !ok {
+		return "", false
+	}
+	return strings.CutSuffix(rest, " to be present")
 }
 
 // writeProblem answers with a problem outside the framework: in raw handlers

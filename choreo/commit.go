@@ -252,12 +252,11 @@ func IsInfrastructure(err error) bool {
 		errors.Is(err, sql.ErrConnDone) || errors.Is(err, errBadConn) {
 		return true
 	}
-	switch s := SQLState(err); {
-	case s == "":
+	s := SQLState(err)
+	if s == "" {
 		return isNetwork(err)
-	default:
-		return slices.Contains([]string{"08", "40", "53", "55", "57", "58"}, s[:2])
 	}
+	return slices.Contains([]string{"08", "40", "53", "55", "57", "58"}, s[:2])
 }
 
 // IsBroken tells whether an error says that the consumer itself is broken: a

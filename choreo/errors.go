@@ -12,7 +12,7 @@ import (
 var (
 	// Skip is what Effect.Load returns when there is nothing to call: the step
 	// is done, with the facts that Load emitted.
-	Skip = errors.New("nothing to call")
+	Skip = errors.New("nothing to call") //nolint:staticcheck // it reads as what it does, and is no failure
 
 	// ErrOutcomeUnknown is in the error handed to the builder of a giving-up
 	// fact when the call was made and nobody can say what came of it.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -24,7 +25,11 @@ func newID(now time.Time, random io.Reader) (string, error) {
 // makes the fact the one it is, so that a reaction that runs again emits the
 // same ids, and ids still sort by time.
 func derivedID(cause *Meta, consumer, what string, ordinal, round int) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %d %d", cause.ID, consumer, what, ordinal, round))
+	from := cause.ID
+	if !strings.HasPrefix(cause.Source, "/troupe/") { // a foreign id may be one of ours
+		from = cause.Source + "\x00" + cause.ID
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %d %d", from, consumer, what, ordinal, round))
 	var id uuid.UUID
 	copy(id[6:], sum[:])
 	stamp(&id, causeMillis(cause), 8)

@@ -228,16 +228,18 @@ type Target struct {
 	Result json.RawMessage // nil where it is not known
 }
 
-// UndoOf is the step that this reaction undoes; ok is false where the step
-// never came so far as to be known, and never will. R is the step's Out, or
-// any type for a plain reaction. The step is locked against running late.
+// UndoOf is the step that this reaction undoes, the first where it undoes
+// several; ok is false where it undoes no consumer's step. R is the step's Out,
+// or any type for a plain reaction. The step runs no more: it has ended, or it
+// is stopped.
 func UndoOf[R any](tx *Tx) (u Undoing[R], ok bool) {
-	for _, t := range tx.targets {
-		u = Undoing[R]{Step: t.Step, Key: t.Key, Begun: t.Begun}
-		if t.Result != nil && json.Unmarshal(t.Result, &u.Result) == nil {
-			u.Known = true
-		}
-		return u, true
+	if len(tx.targets) == 0 {
+		return u, false
 	}
-	return u, false
+	t := tx.targets[0]
+	u = Undoing[R]{Step: t.Step, Key: t.Key, Begun: t.Begun}
+	if t.Result != nil && json.Unmarshal(t.Result, &u.Result) == nil {
+		u.Known = true
+	}
+	return u, true
 }

@@ -53,6 +53,7 @@ type arrival struct {
 	data   []byte
 	place  place
 	own    bool // it bears our source
+	copied bool // it is a copy of one of ours, at a place that is not its own
 
 	rule    *choreo.Rule // nil: there is nothing to do for it
 	event   any

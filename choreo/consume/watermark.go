@@ -122,6 +122,11 @@ func (t *transaction) sift(ctx context.Context, u *choreo.Unit, w *watermarks) (
 	var fresh []*arrival
 	room := healAtOnce
 	for _, v := range t.arrivals {
+		if v.copied {
+			v.outcome = Duplicate
+			t.done = append(t.done, v)
+			continue
+		}
 		if !v.own {
 			first, err := t.firstOfForeign(ctx, u, w, v)
 			if err != nil {
@@ -185,13 +190,14 @@ func (w *watermarks) move(p place, to int64) int64 {
 	return to
 }
 
-// unmask finds the events above the watermark that bear our source and are not
-// ours: the log has another id at their place, or none.
+// unmask finds the events that bear our source and do not stand in the log as
+// they say: at another place, or at none. One whose id the log has is a copy of
+// ours, which came or will come where it belongs; any other is a foreign one.
 func (t *transaction) unmask(ctx context.Context, u *choreo.Unit, w *watermarks) error {
 	var topics, ids []string
 	var partitions, sequences, index []int64
 	for i, v := range t.arrivals {
-		if v.own && v.record != nil && v.meta.Sequence > w.sequences[v.place] {
+		if v.own && v.record != nil && v.meta.Sequence > w.sequences[v.place] || v.bare(w.source) {
 			topics, partitions = append(topics, v.place.topic), append(partitions, int64(v.place.partition))
 			sequences, ids, index = append(sequences, v.meta.Sequence), append(ids, v.meta.ID), append(index, int64(i))
 		}
@@ -200,7 +206,8 @@ func (t *transaction) unmask(ctx context.Context, u *choreo.Unit, w *watermarks)
 		return nil
 	}
 	rows, err := u.SQL().QueryContext(ctx, `
-		select a.i from unnest($1::text[], $2::int[], $3::bigint[], $4::text[], $5::bigint[]) as a (topic, partition, sequence, id, i)
+		select a.i, exists (select from choreo.event_log o where o.event_id = a.id)
+		from unnest($1::text[], $2::int[], $3::bigint[], $4::text[], $5::bigint[]) as a (topic, partition, sequence, id, i)
 		left join choreo.streams s on s.topic = a.topic and s.partition = a.partition
 		left join choreo.event_log l on l.stream = s.id and l.sequence = a.sequence
 		where l.event_id is distinct from a.id`,
@@ -211,13 +218,20 @@ func (t *transaction) unmask(ctx context.Context, u *choreo.Unit, w *watermarks)
 	defer rows.Close()
 	for rows.Next() {
 		var i int
-		if err := rows.Scan(&i); err != nil {
+		var copied bool
+		if err := rows.Scan(&i, &copied); err != nil {
 			return err
 		}
 		v := t.arrivals[i]
-		v.own, v.meta.Source, v.meta.Sequence = false, wire.ForeignSource(v.place.topic), 0
+		v.own, v.copied = false, copied
+		v.meta.Source, v.meta.Sequence = wire.ForeignSource(v.place.topic), 0
 	}
 	return rows.Err()
+}
+
+// bare tells of a record that bears our source without a sequence.
+func (v *arrival) bare(source string) bool {
+	return v.record != nil && v.bad == nil && v.meta.Source == source && v.meta.Sequence <= 0
 }
 
 // firstOfForeign tells whether a foreign record comes for the first time: its

@@ -125,7 +125,7 @@ type group struct {
 type lookedAt struct {
 	topicID string
 	offset  int64
-	forward int // how often anything had been forwarded then
+	losses  int // how often the broker had lost something then
 }
 
 // news tells whether a partition has something for the group.
@@ -136,7 +136,7 @@ func (s *Sim) news(g *group, at spot) bool {
 
 func (s *Sim) endUntold(g *group, at spot) bool {
 	t := s.kafka.topics[at.topic]
-	return g.looked[at] != lookedAt{t.id, t.partitions[at.partition].end(), s.forwards}
+	return g.looked[at] != lookedAt{t.id, t.partitions[at.partition].end(), s.losses}
 }
 
 // fetch takes up to most records of a partition, and tells whether that is its
@@ -154,7 +154,7 @@ func (s *Sim) fetch(g *group, at spot, most int) (records []*wire.Record, end bo
 	}
 	g.fetched[at] = to
 	if to == p.end() {
-		g.looked[at] = lookedAt{t.id, to, s.forwards}
+		g.looked[at] = lookedAt{t.id, to, s.losses}
 		end = true
 	}
 	return records, end

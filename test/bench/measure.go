@@ -107,11 +107,11 @@ func (b *bench) say(format string, args ...any) {
 	}
 }
 
-// await looks every millisecond until done says so.
+// await looks every two milliseconds until done says so.
 func await(ctx context.Context, what string, done func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
-	tick := time.NewTicker(time.Millisecond)
+	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		if ok, err := done(); ok || err != nil {

@@ -4,13 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/lib/pq"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
-	"golang.org/x/sync/errgroup"
 
 	"troupe/choreo"
 	"troupe/choreo/broker"
@@ -103,24 +101,21 @@ func (e *engine) preload(ctx context.Context, s *stream) error {
 	if err != nil {
 		return err
 	}
-	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return e.deposit(gctx, s, 0, s.events) })
-	g.Go(func() error { return e.awaitForwarded(gctx, s.events) })
-	return errors.Join(g.Wait(), stop())
+	err = e.deposit(ctx, s, 0, s.events)
+	if err == nil {
+		err = e.awaitForwarded(ctx)
+	}
+	return errors.Join(err, stop())
 }
 
-// awaitForwarded waits until this many events in all are on Kafka.
-func (e *engine) awaitForwarded(ctx context.Context, events int) error {
-	for {
-		var n int
-		err := e.world.pool.QueryRowContext(ctx, `select coalesce(sum(sequence), 0) from choreo.forwarded`).Scan(&n)
-		if err != nil || n >= events {
-			return err
-		}
-		if err := pause(ctx, 20*time.Millisecond); err != nil {
-			return fmt.Errorf("waiting for events to be forwarded, %d of %d: %w", n, events, err)
-		}
-	}
+// awaitForwarded waits until all that was committed is on Kafka, and noted as
+// being there.
+func (e *engine) awaitForwarded(ctx context.Context) error {
+	return await(ctx, "events to be forwarded", func() (done bool, err error) {
+		err = e.world.pool.QueryRowContext(ctx, `select not exists (select from choreo.outbox) and not exists (
+			select from choreo.streams s join choreo.forwarded f on f.stream = s.id where f.sequence < s.head)`).Scan(&done)
+		return done, err
+	})
 }
 
 // running are consumers at work.
@@ -165,15 +160,4 @@ func label(m *dto.Metric, name string) string {
 		}
 	}
 	return ""
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -205,7 +205,7 @@ func (c *stockConsumer) run(ctx context.Context, warmUp bool) (*measured, error)
 	var first onceTime
 	var applied atomic.Int64
 	router.AddConsumerHandler(name, c.topic, sub, c.handle(name, &applied, c.book(&first)))
-	stop := start3(ctx, router.Run, router.Close)
+	stop := background(ctx, router.Run, router.Close)
 	until := c.events.events
 	if warmUp {
 		until /= 10

@@ -29,8 +29,8 @@ func relaying(ctx context.Context, w *world) (*pair, error) {
 	if err != nil {
 		return nil, err
 	}
-	ours := &relayRun{world: w, topic: w.prefix + "deposits", events: w.events, commit: e.deposit, relay: e.runRelay}
-	theirs := &relayRun{world: w, topic: topic, events: w.events / 20, relay: s.runForwarder,
+	ours := &relayRun{world: w, topic: w.prefix + "deposits", events: w.events, commit: e.deposit, relay: e.runRelay, rest: e.awaitForwarded}
+	theirs := &relayRun{world: w, topic: topic, events: w.events / 20, relay: s.runForwarder, rest: s.awaitAcked,
 		commit: func(ctx context.Context, events *stream, from, to int) error {
 			return s.deposit(ctx, topic, events, from, to)
 		}}
@@ -72,6 +72,7 @@ type relayRun struct {
 	events int
 	commit func(ctx context.Context, s *stream, from, to int) error
 	relay  func(context.Context) (stop func() error, err error)
+	rest   func(context.Context) error // waits until the relay has noted how far it came
 }
 
 // run relays from the start of the relay until all is on Kafka.
@@ -102,6 +103,9 @@ func (r *relayRun) run(ctx context.Context, warmUp bool) (*measured, error) {
 		last = time.Now()
 		return total(after)-total(before) >= int64(n), err
 	})
+	if err == nil {
+		err = r.rest(ctx)
+	}
 	if err := errors.Join(err, stop()); err != nil {
 		return nil, err
 	}

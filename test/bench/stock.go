@@ -188,12 +188,21 @@ func (s *stock) runForwarder(ctx context.Context) (stop func() error, err error)
 	if err != nil {
 		return nil, errors.Join(err, pub.Close())
 	}
-	return start3(ctx, f.Run, f.Close, pub.Close), nil
+	return background(ctx, f.Run, f.Close, pub.Close), nil
 }
 
-// start3 runs something until the function that it returns is called, which
+// awaitAcked waits until the forwarder has noted all as forwarded.
+func (s *stock) awaitAcked(ctx context.Context) error {
+	return await(ctx, "the forwarder", func() (done bool, err error) {
+		err = s.world.pool.QueryRowContext(ctx, `select coalesce((select max("offset") from watermill_events), 0) =
+			(select offset_acked from watermill_offsets_events where consumer_group = 'forwarder')`).Scan(&done)
+		return done, err
+	})
+}
+
+// background runs something until the function that it returns is called, which
 // then closes it and what it used.
-func start3(ctx context.Context, run func(context.Context) error, closers ...func() error) (stop func() error) {
+func background(ctx context.Context, run func(context.Context) error, closers ...func() error) (stop func() error) {
 	done := make(chan error, 1)
 	go func() { done <- run(ctx) }()
 	return func() error {

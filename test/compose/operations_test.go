@@ -17,9 +17,15 @@ import (
 func kill(t *testing.T, service string) (start func()) {
 	t.Helper()
 	mustDocker(t, "kill", service)
-	start = sync.OnceFunc(func() { mustDocker(t, "start", service) })
+	start = sync.OnceFunc(func() { revive(t, service) })
 	t.Cleanup(start)
 	return start
+}
+
+// revive starts the container of a service, and no other beside it.
+func revive(t *testing.T, service string) {
+	t.Helper()
+	mustDocker(t, "up", "-d", "--no-deps", "--no-recreate", service)
 }
 
 // Whoever is killed, the work queues; started again, it is done, once.
@@ -84,7 +90,7 @@ func TestTopicReadAgainFromTheStartRepeatsNothing(t *testing.T) {
 	for _, group := range []string{"capture-payment", "mail-buyer"} {
 		mustDocker(t, "stop", group)
 		kafka(t, "consumer-groups", "--group", group, "--all-topics", "--reset-offsets", "--to-earliest", "--execute")
-		mustDocker(t, "start", group)
+		revive(t, group)
 		eventually(t, group+" reads its topics to the end", func() error {
 			if behind := lag(kafka(t, "consumer-groups", "--group", group, "--describe")); behind != "" {
 				return fmt.Errorf("behind: %s", behind)

@@ -1,0 +1,465 @@
+// Package sim simulates a whole choreography, deterministically: one seeded
+// scheduler over real SQL runs commands, relays, consumers, feeders and steps,
+// one statement at a time, and decides deliveries, duplicates, delays, crashes
+// between any two statements, lost connections, what providers answer, what
+// Kafka loses, and time. The same seed gives the same trace.
+//
+// It drives the engine as it is: the relay's, consumers' and steps' single
+// steps, over connections that ask the scheduler before every statement. Only
+// Kafka and the world outside are in memory, with the truth of what was done.
+package sim
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/lib/pq"
+
+	"troupe/choreo"
+	"troupe/choreo/consume"
+	"troupe/choreo/relay"
+	"troupe/choreo/steps"
+)
+
+// Play is what is simulated: a flow over a simulated world, the sagas that are
+// started, and what must hold at the end beyond what holds for every flow.
+type Play struct {
+	Flow func(*Sim) (*choreo.Flow, error)
+	// Saga is the script of the n-th saga.
+	Saga func(s *Sim, n int) []Act
+	// Stray is a fact of nobody's, for forged and foreign records.
+	Stray func(s *Sim) choreo.Fact
+	// Check looks at the end for what the play promises beyond the engine.
+	Check func(ctx context.Context, s *Sim) ([]Violation, error)
+}
+
+// Act is a command of a saga's script, run when the one before it has ended
+// and After has passed since.
+type Act struct {
+	Name  string
+	After time.Duration
+	Do    func(context.Context, *choreo.DB) (choreo.Receipt, error)
+}
+
+// Options of a run.
+type Options struct {
+	Seed   uint64
+	Sagas  int
+	Faults bool
+	// Database is the URL of a database that is migrated and otherwise empty.
+	Database string
+	Verbose  bool // the trace goes to standard error as it comes
+	// MaxPoints bounds the run; 0 is enough for the number of sagas.
+	MaxPoints int
+}
+
+// Violation is an invariant that does not hold.
+type Violation struct {
+	Invariant string
+	Saga      string // empty where it is of no one saga
+	Detail    string
+}
+
+func (v Violation) String() string { return v.Invariant + ": " + v.Detail }
+
+// Report is what came of a run.
+type Report struct {
+	Seed       uint64
+	Sagas      int
+	Counts     map[string]int
+	Digest     string
+	Took       time.Duration
+	Simulated  time.Duration
+	Violations []Violation
+	Err        error // the simulation itself could not go on
+
+	lines []line
+}
+
+type line struct {
+	n    int
+	saga string
+	text string
+}
+
+// Sim is a run under way.
+type Sim struct {
+	DB   *choreo.DB
+	o    Options
+	play Play
+	rand *rand.Rand
+	pool *sql.DB
+
+	monitor    *backend
+	events     chan event
+	timer      *time.Timer
+	live       []*process
+	current    *process
+	lastID     int
+	tick       int
+	start, now time.Time
+	ended      atomic.Bool // a transaction has ended since the last look
+	stepsStale atomic.Bool
+	err        error
+	panicked   error
+
+	kafka   *kafka
+	relays  [2]*relayer
+	groups  []*group
+	feeders []*feeder
+	runners [2]*steps.Runner
+	sagas   []*script
+	due     []dueStep
+	losses  int
+	settled int // the losses when everything was found at rest
+
+	outages  map[string]int // consumer -> the tick when its provider is up again
+	strays   int
+	draining bool
+
+	notes  []Note
+	counts map[string]int
+	digest hash.Hash
+	lines  []line
+	shorts map[string]string
+}
+
+type relayer struct {
+	relay *relay.Relay
+	busy  *process
+	dirty bool
+}
+
+type feeder struct {
+	name  string
+	feed  *consume.Feeder
+	busy  int
+	dirty bool
+}
+
+type script struct {
+	n    int
+	acts []Act
+	at   time.Time
+	busy bool
+}
+
+type dueStep struct {
+	id       int64
+	consumer string
+	at       time.Time
+	trying   int
+}
+
+var errDied = errors.New("it died")
+
+// Run simulates a play.
+func Run(ctx context.Context, play Play, o Options) *Report {
+	began := time.Now()
+	s := &Sim{o: o, play: play, rand: rand.New(rand.NewPCG(o.Seed, o.Seed^0x9e3779b97f4a7c15)), events: make(chan event),
+		timer: time.NewTimer(time.Hour), start: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), outages: map[string]int{},
+		counts: map[string]int{}, digest: sha256.New(), shorts: map[string]string{}}
+	s.now = s.start
+	err := s.run(ctx)
+	r := &Report{Seed: o.Seed, Sagas: o.Sagas, Counts: s.counts, Took: time.Since(began), Simulated: s.now.Sub(s.start), lines: s.lines}
+	if err == nil {
+		r.Violations, err = s.check(ctx)
+	}
+	r.Err = errors.Join(err, s.panicked)
+	r.Digest = hex.EncodeToString(s.digest.Sum(nil))
+	return r
+}
+
+// Rand is the run's source of randomness, for plays.
+func (s *Sim) Rand() *rand.Rand { return s.rand }
+
+// Now is the simulated time.
+func (s *Sim) Now() time.Time { return s.now }
+
+// Note writes a line of the play's own into the trace.
+func (s *Sim) Note(saga, format string, args ...any) { s.trace(saga, format, args...) }
+
+// Draining tells that no more faults come.
+func (s *Sim) Draining() bool { return s.draining }
+
+// Count counts something of the play's.
+func (s *Sim) Count(what string) { s.counts[what]++ }
+
+func (s *Sim) chance(p float64) bool { return s.rand.Float64() < p }
+
+func (s *Sim) broken(err error) { s.err = errors.Join(s.err, err) }
+
+func (s *Sim) trace(saga, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	fmt.Fprintf(s.digest, "%d %s\n", s.now.UnixMicro(), text)
+	at := s.now.Sub(s.start).Truncate(time.Millisecond)
+	s.lines = append(s.lines, line{len(s.lines) + 1, saga, fmt.Sprintf("%-14v %s", at, text)})
+	if s.o.Verbose {
+		fmt.Fprintf(os.Stderr, "%6d %-14v %s\n", len(s.lines), at, text)
+	}
+}
+
+// short is the head of a statement, for the trace.
+func (s *Sim) short(query string) string {
+	if t, ok := s.shorts[query]; ok {
+		return t
+	}
+	t := strings.Join(strings.Fields(query), " ")
+	if len(t) > 48 {
+		t = t[:48]
+	}
+	if len(s.shorts) < 10000 {
+		s.shorts[query] = t
+	}
+	return t
+}
+
+// randomness gives ids their bytes.
+type randomness struct{ s *Sim }
+
+func (r randomness) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = byte(r.s.rand.Uint32())
+	}
+	return len(b), nil
+}
+
+func (s *Sim) run(ctx context.Context) error {
+	base, err := pq.NewConnector(s.o.Database)
+	if err != nil {
+		return err
+	}
+	k := &connector{sim: s, base: base}
+	s.pool = sql.OpenDB(k)
+	s.pool.SetMaxOpenConns(60)
+	s.pool.SetMaxIdleConns(60)
+	defer func() { _ = errors.Join(s.pool.Close(), k.close()) }()
+	raw, err := base.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer raw.Close() //nolint:errcheck // it only looked
+	s.monitor = &backend{conn: raw.(pqConn)}
+	if err := s.setUp(ctx); err != nil {
+		return err
+	}
+	return s.schedule(ctx)
+}
+
+func (s *Sim) setUp(ctx context.Context) error {
+	flow, err := s.play.Flow(s)
+	if err != nil {
+		return err
+	}
+	s.watch(flow)
+	if err := s.monitor.exec(`update choreo.source set database_id = 'simulated', epoch = 1`); err != nil {
+		return err
+	}
+	s.kafka = &kafka{sim: s, topics: map[string]*topic{}}
+	for _, name := range flow.Topics() {
+		n := 1 + s.rand.IntN(3)
+		s.kafka.create(name, n)
+		if err := s.monitor.exec(fmt.Sprintf(`insert into choreo.topics (topic, partitions) values ('%s', %d)`, name, n)); err != nil {
+			return err
+		}
+	}
+	if s.DB, err = choreo.Open(ctx, s.pool, flow, choreo.Options{Random: randomness{s}}); err != nil {
+		return err
+	}
+	quiet := slog.New(slog.DiscardHandler)
+	for i := range s.relays {
+		s.relays[i] = &relayer{relay: relay.New(s.DB, s.kafka, quiet)}
+		s.runners[i] = steps.NewRunner(s.DB, flow.Consumers(), steps.Options{Jitter: s.rand.Float64, Unrenewed: true,
+			CallTimeout: time.Hour})
+	}
+	for _, c := range flow.Consumers() {
+		switch {
+		case len(c.Topics()) == 0:
+		case c.Local():
+			s.feeders = append(s.feeders, &feeder{name: c.Name,
+				feed: consume.NewFeeder(&consume.Applier{DB: s.DB, Consumer: c}, quiet)})
+		default:
+			s.groups = append(s.groups, &group{consumer: c.Name, topics: c.Topics(), fetched: map[spot]int64{},
+				committed: map[spot]int64{}, looked: map[spot]lookedAt{}})
+		}
+	}
+	for n := range s.o.Sagas {
+		// They start over a while that grows with their number.
+		at := s.now.Add(time.Duration(s.rand.IntN(1+20*s.o.Sagas)) * time.Millisecond)
+		s.sagas = append(s.sagas, &script{n: n, acts: s.play.Saga(s, n), at: at})
+	}
+	return nil
+}
+
+// schedule is the scheduler: turn by turn, until everything is at rest.
+func (s *Sim) schedule(ctx context.Context) error {
+	most := s.o.MaxPoints
+	if most == 0 {
+		most = 200000 + 4000*s.o.Sagas
+	}
+	for s.err == nil && s.panicked == nil {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		s.tick++
+		if s.counts["points"] > most {
+			s.trace("", "it does not come to rest")
+			s.counts["restless"]++
+			break
+		}
+		if s.stepsStale.Swap(false) {
+			s.lookForSteps()
+		}
+		s.misfortune()
+		if p := s.pick(); p != nil {
+			s.turn(p, s.verdictFor(p))
+			continue
+		}
+		if !s.wait() {
+			break
+		}
+	}
+	s.endAll()
+	return errors.Join(s.err, s.panicked)
+}
+
+// pick chooses who has the next turn: the one that runs as a whole, one under
+// way, or a new one.
+func (s *Sim) pick() *process {
+	if p := s.current; p != nil && p.state == parked && p.wakes <= s.tick {
+		return p
+	}
+	s.current = nil
+	var ready []*process
+	for _, p := range s.live {
+		if p.state == parked && p.wakes <= s.tick {
+			ready = append(ready, p)
+		}
+	}
+	if len(s.live) < 8 && (len(ready) == 0 || s.chance(0.3)) {
+		if p := s.start1(); p != nil {
+			if p.whole {
+				s.current = p
+			}
+			return p
+		}
+	}
+	if len(ready) == 0 {
+		return s.wake()
+	}
+	p := ready[s.rand.IntN(len(ready))]
+	if p.whole {
+		s.current = p
+	}
+	return p
+}
+
+// wake ends the sleep of whoever has slept longest, where nothing else goes on.
+func (s *Sim) wake() *process {
+	for _, p := range s.live {
+		if p.state == parked {
+			p.wakes = 0
+			return p
+		}
+	}
+	return nil
+}
+
+// endAll lets those die that are still under way.
+func (s *Sim) endAll() {
+	for range 1000 {
+		var p *process
+		for _, q := range s.live {
+			if q.state == parked {
+				p = q
+			}
+		}
+		if p == nil {
+			return
+		}
+		p.dead = true
+		s.turn(p, crash)
+	}
+}
+
+// wait moves the clock to what comes next, and tells whether there is anything.
+func (s *Sim) wait() bool {
+	if len(s.live) > 0 {
+		s.broken(fmt.Errorf("all %d processes wait for locks", len(s.live)))
+		return false
+	}
+	next := time.Time{}
+	sooner := func(at time.Time) {
+		if at.After(s.now) && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	for _, d := range s.due {
+		sooner(d.at.Add(time.Millisecond))
+	}
+	acts := 0
+	for _, sc := range s.sagas {
+		if len(sc.acts) > 0 {
+			acts++
+			sooner(sc.at)
+		}
+	}
+	if !s.draining && acts == 0 {
+		s.draining = true
+		s.trace("", "all commands are given: no more faults")
+		s.outages = map[string]int{}
+	}
+	for _, r := range s.relays {
+		if r.dirty {
+			sooner(s.now.Add(time.Second))
+		}
+	}
+	if next.IsZero() {
+		if s.settled == s.losses {
+			return false
+		}
+		s.losses++ // the ends of all partitions are told once more
+		s.settled = s.losses
+		for i := range s.relays {
+			s.relays[i].dirty = true
+		}
+		return true
+	}
+	s.now = next
+	return true
+}
+
+// lookForSteps reads which steps are due, and when the others are.
+func (s *Sim) lookForSteps() {
+	t, err := s.monitor.query(`select id, consumer, case when state = 'waiting' then due_at else lease_until end
+		from choreo.steps where head and state = 'waiting' or state = 'calling' order by id`, nil)
+	if err != nil {
+		s.broken(err)
+		return
+	}
+	trying := map[int64]int{}
+	for _, d := range s.due {
+		trying[d.id] = d.trying
+	}
+	s.due = s.due[:0]
+	for _, row := range t.values {
+		id, _ := row[0].(int64)
+		at, _ := row[2].(time.Time)
+		consumer := fmt.Sprint(row[1])
+		if b, ok := row[1].([]byte); ok {
+			consumer = string(b)
+		}
+		s.due = append(s.due, dueStep{id, consumer, at, trying[id]})
+	}
+}
