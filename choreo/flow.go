@@ -25,6 +25,15 @@ const (
 	Owed      Outcome = "owed"
 )
 
+// Position is where a new consumer begins.
+type Position string
+
+// The positions that a new consumer may be told to begin at.
+const (
+	Beginning Position = "beginning"
+	Now       Position = "now"
+)
+
 // Flow is a choreography: who reacts to what, what may come of it, what undoes
 // it. It is immutable and safe for concurrent use.
 type Flow struct {
@@ -195,6 +204,7 @@ type Rule struct {
 	Local         bool
 	Parallel      bool
 	Joins         bool
+	From          Position // empty: as Register decides
 	Domain        bool // the fact is a domain fact
 	Retry         RetryPolicy
 

@@ -158,6 +158,10 @@ func (r *Reaction[F]) Line(of func(Event[F]) string) *Reaction[F] {
 // for one saga and key, in any order; the handler decides that from its rows.
 func (r *Reaction[F]) Joins() *Reaction[F] { r.rule.Joins = true; return r }
 
+// From says where the consumer begins when it is registered: at the beginning,
+// or at the present head of its topics.
+func (r *Reaction[F]) From(p Position) *Reaction[F] { r.rule.From = p; return r }
+
 // Within says by when the reaction is expected to have run: past it the saga
 // is shown as overdue, nothing else.
 func (r *Reaction[F]) Within(d time.Duration) *Reaction[F] { r.rule.Within = d; return r }

@@ -167,7 +167,7 @@ func (b *books) sagaSum() Sum {
 		s.Text += fmt.Sprintf(", %d without an outcome", n)
 	}
 	if owed > 0 {
-		s.Text += fmt.Sprintf("; %d undos owed", owed)
+		s.Text += fmt.Sprintf("; undos owed: %d", owed)
 	}
 	return s
 }

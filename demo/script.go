@@ -118,13 +118,16 @@ func drawOrder(r *rand.Rand, i, people int) orderPlan {
 	}{
 		{"tok_declined", never}, {"tok_flaky", never}, {"tok_slow", soon}, {"tok_timeout_after_charge", never},
 		{"tok_refund_fails", paid}, {"tok_visa", paid}, {"tok_timeout_after_charge", soon}, {"tok_slow", never},
-		{"tok_flaky", soon},
+		{"tok_flaky", soon}, {"tok_visa", never},
 	}
-	if i < len(special) {
+	k := r.IntN(10)
+	switch {
+	case i < len(special):
 		o.card, o.cancel = special[i].card, special[i].cancel
-	} else if k := r.IntN(10); k < 3 {
+		o.ship = i == len(special)-1
+	case k < 3:
 		o.cancel = soon
-	} else if k < 5 {
+	case k < 5:
 		o.ship = true
 	}
 	o.after = time.Duration(r.IntN(800)) * time.Millisecond

@@ -78,6 +78,12 @@ create table choreo.event_log (
 );
 create index event_log_saga on choreo.event_log (saga, position);
 
+-- The consumers that this database knows, each with its first position.
+create table choreo.consumers (
+  consumer      text primary key,
+  registered_at timestamptz not null
+);
+
 -- How far each consumer has come: of our own events the last sequence of each
 -- topic partition. It never forgets and does not grow.
 create table choreo.watermarks (

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -177,13 +178,14 @@ func (r *Relay) Forward(ctx context.Context) (n int, err error) {
 		return 0, err
 	}
 	var errs []error
-	for topic, o := range topics {
+	for _, topic := range slices.Sorted(maps.Keys(topics)) { // in one order: a simulation repeats it
+		o := topics[topic]
 		err := r.publisher.Publish(topic, broker.NewMessage(ctx, &broker.Batch{Records: o.records}))
 		errs = append(errs, err)
 		reached := o.reached(err)
-		for stream, sequence := range reached {
+		for _, stream := range slices.Sorted(maps.Keys(reached)) {
 			if _, err := r.db.Pool().ExecContext(ctx, `update choreo.forwarded set sequence = greatest(sequence, $2)
-				where stream = $1`, stream, sequence); err != nil {
+				where stream = $1`, stream, reached[stream]); err != nil {
 				return n, fmt.Errorf("storing how far %s is forwarded: %w", topic, err)
 			}
 		}

@@ -323,13 +323,13 @@ func (s *Sim) effects() (names []string) {
 
 // verdictFor decides what befalls a process at the point where it stands.
 func (s *Sim) verdictFor(p *process) verdict {
-	if p.kind == atCall && s.outages[consumerOf(p)] > s.tick {
+	if p.kind == atCall && s.outages[p.calls] > s.tick {
 		return fail
 	}
 	if s.draining || !s.o.Faults || p.kind == atStart || p.kind == atWoken {
 		return goOn
 	}
-	if x := s.rand.Float64(); p.kind != atBegin && x < 0.004 && p.wakes == 0 {
+	if x := s.rand.Float64(); p.kind != atBegin && x < 0.004 {
 		// It is set aside; others go on. It comes here again.
 		p.wakes = s.tick + 5 + s.rand.IntN(600)
 		s.current = nil

@@ -302,7 +302,7 @@ func (t tx) Commit() error {
 	return c.run(context.Background(), atCommit, "commit", func() error {
 		if c.failed {
 			c.inTx = false
-		c.sim.ended.Store(true)
+			c.sim.ended.Store(true)
 			return errors.Join(c.exec("rollback"), pq.ErrInFailedTransaction)
 		}
 		var emitted *table
@@ -331,7 +331,7 @@ func (t tx) Rollback() error {
 		return errLost
 	}
 	c.inTx = false
-		c.sim.ended.Store(true)
+	c.sim.ended.Store(true)
 	if c.proc != nil {
 		c.proc.pending = nil
 	}

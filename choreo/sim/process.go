@@ -59,6 +59,7 @@ type process struct {
 	id     int
 	name   string
 	saga   string
+	calls  string // the effect that is at its call
 	resume chan verdict
 	state  state
 	kind   kind
@@ -67,9 +68,9 @@ type process struct {
 	whole  bool
 	dead   bool
 	victim bool
-	waited atomic.Bool // its statement was seen to wait for a lock
+	waited atomic.Bool  // its statement was seen to wait for a lock
 	pid    atomic.Int64 // of the session that runs its statement
-	fault  bool // this process is given no faults when false
+	fault  bool         // this process is given no faults when false
 
 	pending []Note
 	err     error

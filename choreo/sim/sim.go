@@ -128,11 +128,13 @@ type Sim struct {
 	strays   int
 	draining bool
 
-	notes  []Note
-	counts map[string]int
-	digest hash.Hash
-	lines  []line
-	shorts map[string]string
+	notes    []Note
+	calls    []Call
+	intended map[string]bool // consumer and event of the intents committed
+	counts   map[string]int
+	digest   hash.Hash
+	lines    []line
+	shorts   map[string]string
 }
 
 type relayer struct {
@@ -169,7 +171,7 @@ func Run(ctx context.Context, play Play, o Options) *Report {
 	began := time.Now()
 	s := &Sim{o: o, play: play, rand: rand.New(rand.NewPCG(o.Seed, o.Seed^0x9e3779b97f4a7c15)), events: make(chan event),
 		timer: time.NewTimer(time.Hour), start: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), outages: map[string]int{},
-		counts: map[string]int{}, digest: sha256.New(), shorts: map[string]string{}}
+		counts: map[string]int{}, digest: sha256.New(), shorts: map[string]string{}, intended: map[string]bool{}}
 	s.now = s.start
 	err := s.run(ctx)
 	r := &Report{Seed: o.Seed, Sagas: o.Sagas, Counts: s.counts, Took: time.Since(began), Simulated: s.now.Sub(s.start), lines: s.lines}

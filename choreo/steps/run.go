@@ -23,6 +23,10 @@ type Options struct {
 	Concurrency int            // steps of one consumer at the same time; 64 by default
 	Jitter      func() float64 // in [0,1); math/rand by default
 	Log         *slog.Logger
+
+	// Unrenewed leaves leases as they were taken: for a simulation, where a
+	// call takes no time of ours.
+	Unrenewed bool
 }
 
 // Runner runs the steps of some consumers of a flow. Several may run the same
@@ -199,7 +203,9 @@ func (r *Runner) take(ctx context.Context, u *choreo.Unit, s *step) (bool, error
 func (r *Runner) call(ctx context.Context, s *step, input any) error {
 	callCtx, cancel := context.WithTimeout(ctx, r.o.CallTimeout)
 	defer cancel()
-	go r.renew(callCtx, s)
+	if !r.o.Unrenewed {
+		go r.renew(callCtx, s)
+	}
 	result, err := s.rule.Effect.Call(callCtx, s.effectKey, s.event, input)
 	if err != nil {
 		if ctx.Err() != nil {

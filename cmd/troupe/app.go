@@ -122,7 +122,17 @@ func (a *app) close() error {
 	return errors.Join(append(errs, a.pool.Close())...)
 }
 
-func (a *app) migrate(ctx context.Context) error { return domain.Migrate(ctx, a.pool) }
+// migrate brings the database to this version, and registers the consumers
+// that are new.
+func (a *app) migrate(ctx context.Context) error {
+	if err := domain.Migrate(ctx, a.pool); err != nil {
+		return err
+	}
+	if err := a.openDB(ctx); err != nil {
+		return err
+	}
+	return choreo.Register(ctx, a.db)
+}
 
 func (a *app) applyTopics(ctx context.Context) ([]broker.Topic, error) {
 	return broker.ApplyTopics(ctx, a.broker, a.pool, a.flow.Topics(), a.config.Partitions)

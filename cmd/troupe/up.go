@@ -160,9 +160,6 @@ func (a *app) perform(ctx context.Context, l net.Listener, box *sandbox.Sandbox,
 	if err := a.migrate(ctx); err != nil {
 		return err
 	}
-	if err := a.openDB(ctx); err != nil {
-		return err
-	}
 	if _, err := a.applyTopics(ctx); err != nil {
 		return err
 	}

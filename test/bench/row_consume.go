@@ -98,7 +98,7 @@ func (c *ourConsumer) run(ctx context.Context, warmUp bool) (*measured, error) {
 	if _, err := c.pool.ExecContext(ctx, `truncate choreo.outbox`); err != nil {
 		return nil, err
 	}
-	if err := resetAccounts(ctx, c.pool, c.world.events/perKey); err != nil {
+	if err := resetAccounts(ctx, c.pool); err != nil {
 		return nil, err
 	}
 	c.rounds++
@@ -189,7 +189,7 @@ func (c *stockConsumer) run(ctx context.Context, warmUp bool) (*measured, error)
 	if _, err := c.pool.ExecContext(ctx, `truncate stock_inbox, stock_outbox`); err != nil {
 		return nil, err
 	}
-	if err := resetAccounts(ctx, c.pool, c.world.events/perKey); err != nil {
+	if err := resetAccounts(ctx, c.pool); err != nil {
 		return nil, err
 	}
 	c.rounds++
