@@ -260,5 +260,8 @@ func IsInfrastructure(err error) bool {
 }
 
 // IsBroken tells whether an error says that the consumer itself is broken: a
-// statement that the database does not understand, a table that is not there.
-func IsBroken(err error) bool { return strings.HasPrefix(SQLState(err), "42") }
+// statement that the database does not understand, a table that is not there,
+// or ErrBroken.
+func IsBroken(err error) bool {
+	return errors.Is(err, ErrBroken) || strings.HasPrefix(SQLState(err), "42")
+}

@@ -21,6 +21,10 @@ var (
 	// ErrUndeclared is a fact emitted that the flow does not declare.
 	ErrUndeclared = errors.New("the flow does not declare this fact")
 
+	// ErrBroken is a consumer that fails whatever event it gets: it stops, and
+	// nothing is set aside or given up.
+	ErrBroken = errors.New("the consumer is broken")
+
 	// ErrTooLarge is a fact larger than the limit of the database handle.
 	ErrTooLarge = errors.New("the fact is too large")
 )

@@ -205,7 +205,7 @@ type Rule struct {
 	Parallel      bool
 	Joins         bool
 	From          Position // empty: as Register decides
-	Domain        bool // the fact is a domain fact
+	Domain        bool     // the fact is a domain fact
 	Retry         RetryPolicy
 
 	Decode  func(Meta, []byte) (any, error)

@@ -22,10 +22,11 @@ type Topic struct {
 // changes nothing of a topic that is there.
 func ApplyTopics(ctx context.Context, c Config, pool *sql.DB, names []string, partitions int) ([]Topic, error) {
 	// A transport of its own: the shared one may remember topics that are gone.
-	transport := &kafka.Transport{MetadataTTL: 20 * time.Millisecond}
+	// Its TTL is also the time that kafka-go gives a broker to tell of its topics.
+	transport := &kafka.Transport{MetadataTTL: 2 * time.Second}
 	defer transport.CloseIdleConnections()
 	client := &kafka.Client{Addr: kafka.TCP(c.Brokers...), Timeout: 10 * time.Second, Transport: transport}
-	before, err := partitionsOf(ctx, client, c, names)
+	before, err := awaitTopics(ctx, client, c, names, func(map[string]int) bool { return true })
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +47,8 @@ func ApplyTopics(ctx context.Context, c Config, pool *sql.DB, names []string, pa
 				return nil, fmt.Errorf("making topic %s: %w", topic, err)
 			}
 		}
-		if after, err = awaitTopics(ctx, client, c, names); err != nil {
+		complete := func(counts map[string]int) bool { return len(counts) == len(names) }
+		if after, err = awaitTopics(ctx, client, c, names, complete); err != nil {
 			return nil, err
 		}
 	}
@@ -62,25 +64,28 @@ func ApplyTopics(ctx context.Context, c Config, pool *sql.DB, names []string, pa
 	return topics, nil
 }
 
-// awaitTopics waits until the broker tells of all topics, which on a cluster
-// may take a moment after they were made.
-func awaitTopics(ctx context.Context, client *kafka.Client, c Config, names []string) (map[string]int, error) {
+// brokerPatience bounds waiting for a broker that is busy or only starting, and
+// for a cluster to tell everywhere of topics that were made.
+const brokerPatience = 15 * time.Second
+
+// awaitTopics counts the partitions of those topics that are there, once the
+// broker answers and they are enough.
+func awaitTopics(ctx context.Context, client *kafka.Client, c Config, names []string, enough func(map[string]int) bool) (map[string]int, error) {
+	ctx, cancel := context.WithTimeout(ctx, brokerPatience)
+	defer cancel()
 	for {
 		counts, err := partitionsOf(ctx, client, c, names)
-		if err != nil {
-			return nil, err
-		}
-		complete := true
-		for _, name := range names {
-			complete = complete && counts[name] > 0
-		}
-		if complete {
+		if err == nil && enough(counts) {
 			return counts, nil
 		}
 		pause(ctx, 50*time.Millisecond)
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("waiting for the topics that were made: %w", ctx.Err())
+		if ctx.Err() == nil {
+			continue
 		}
+		if err == nil {
+			err = fmt.Errorf("waiting for the topics that were made: %w", ctx.Err())
+		}
+		return nil, err
 	}
 }
 

@@ -26,9 +26,13 @@ const Patience = 30 * time.Second
 type Performance struct {
 	Broker broker.Config
 
-	stage *Stage
-	stop  func() error
+	stage   *Stage
+	process *consume.Process
+	stop    func() error
 }
+
+// Ready says which consumers have not joined, or cannot go on.
+func (p *Performance) Ready() error { return p.process.Ready() }
 
 // Perform starts a performance, which ends with the test.
 func (s *Stage) Perform() *Performance {
@@ -57,6 +61,7 @@ func (p *Performance) Start() {
 	if err != nil {
 		p.stage.t.Fatal(err)
 	}
+	p.process = process
 	ctx, cancel := context.WithCancel(context.Background())
 	var g errgroup.Group
 	g.Go(func() error { return relay.New(p.stage.DB, publisher, p.Broker.Log).Run(ctx, nil) })

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"troupe/choreo"
 	"troupe/choreo/broker"
@@ -44,7 +45,18 @@ type Applier struct {
 	DB       *choreo.DB
 	Consumer *choreo.Consumer
 	Enqueued func() // called after a step was put
+
+	culprits atomic.Pointer[culprits]
 }
+
+// culprits are events that failed one after another with one SQLSTATE.
+type culprits struct {
+	state string
+	n     int
+}
+
+// brokenAfter culprits in a row with one SQLSTATE it is not the events' fault.
+const brokenAfter = 20
 
 // arrival is one event on its way into the consumer.
 type arrival struct {
@@ -102,6 +114,9 @@ func (a *Applier) take(ctx context.Context, arrivals []*arrival, tails []broker.
 			if r.healed {
 				counts[Healed]++
 			}
+		}
+		if !t.oneByOne && counts[Applied] > 0 {
+			a.culprits.Store(nil)
 		}
 		if a.Enqueued != nil && counts[Enqueued] > 0 {
 			a.Enqueued()
@@ -306,7 +321,20 @@ func (t *transaction) runBatch(ctx context.Context, u *choreo.Unit, run []*arriv
 // there.
 func (t *transaction) setAside(v *arrival, err error, busy map[string]bool) error {
 	if err == nil || choreo.IsInfrastructure(err) || choreo.IsBroken(err) {
+		if err == nil {
+			t.culprits.Store(nil)
+		}
 		return err
+	}
+	if state := choreo.SQLState(err); state != "" {
+		c := &culprits{state, 1}
+		if last := t.culprits.Load(); last != nil && last.state == state {
+			c.n += last.n
+		}
+		t.culprits.Store(c)
+		if c.n >= brokenAfter {
+			return fmt.Errorf("%w: %d events in a row failed with SQLSTATE %s: %w", choreo.ErrBroken, c.n, state, err)
+		}
 	}
 	t.enqueue(v, steps.Waiting)
 	last := &t.put[len(t.put)-1]

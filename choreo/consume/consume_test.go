@@ -46,6 +46,10 @@ func note(ctx context.Context, tx *choreo.Tx, e choreo.Event[tossed]) error {
 	if strings.HasPrefix(e.Fact.CoinID, "bad") && e.Fact.N == 0 {
 		return errors.New("this coin is bad")
 	}
+	if strings.HasPrefix(e.Fact.CoinID, "odd") {
+		_, err := tx.ExecContext(ctx, `insert into notes (coin, n) values ($1, 1 / ($2::int - $2::int))`, e.Fact.CoinID, e.Fact.N)
+		return err
+	}
 	if strings.HasPrefix(e.Fact.CoinID, "panic") {
 		panic("this coin is worse")
 	}
@@ -285,5 +289,27 @@ func TestWhatKafkaLostIsReadFromTheLog(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// One event that the database refuses is set aside; when everything fails in the
+// same way it is the consumer's fault, which stops and says why.
+func TestAConsumerThatFailsOnEverythingStops(t *testing.T) {
+	t.Parallel()
+	s, _ := theatre(t, nil)
+	s.Emit("toss", tossed{"odd", 1})
+	s.Emit("toss", tossed{"even", 1})
+	p := s.Perform()
+	choreotest.Eventually(t, "its neighbour is noted", func() bool { return s.Count(`select count(*) from notes`) == 1 })
+	choreotest.Eventually(t, "the odd one is parked", func() bool { return s.Count(`select count(*) from choreo.steps where state = 'parked'`) == 1 })
+	for n := range 40 {
+		s.Emit("toss", tossed{fmt.Sprintf("odd%d", n), 1})
+	}
+	choreotest.Eventually(t, "the consumer says that it is broken", func() bool {
+		err := p.Ready()
+		return err != nil && strings.Contains(err.Error(), "22012")
+	})
+	if n := s.Count(`select count(*) from choreo.steps where consumer = 'note'`); n > 20 {
+		t.Errorf("%d events were set aside by a consumer that is broken", n)
 	}
 }
