@@ -111,7 +111,8 @@ func (s *Server) scanEvents(ctx context.Context, in *eventsRequest, out *eventsA
 	}
 	to := min(head, from+scanWindow)
 	rows, err := s.DB.Pool().QueryContext(ctx, `
-		select position, event_id, type, key, at, saga, nullif(causation, ''), emitter, data
+		select position, (select source from choreo.streams where id = stream), event_id, type, key, at, saga,
+			nullif(causation, ''), emitter, data
 		from (
 			select *, sum(octet_length(data)) over (order by position) - octet_length(data) as before
 			from (
@@ -129,9 +130,9 @@ func (s *Server) scanEvents(ctx context.Context, in *eventsRequest, out *eventsA
 	defer rows.Close() //nolint:errcheck // rows.Err says what matters
 	var bytes int
 	for rows.Next() {
-		e := pulledEvent{Source: s.DB.Source()}
+		var e pulledEvent
 		var data []byte
-		if err := rows.Scan(&e.Position, &e.ID, &e.Type, &e.Key, &e.Time, &e.SagaID, &e.CausationID, &e.Emitter, &data); err != nil {
+		if err := rows.Scan(&e.Position, &e.Source, &e.ID, &e.Type, &e.Key, &e.Time, &e.SagaID, &e.CausationID, &e.Emitter, &data); err != nil {
 			return false, fmt.Errorf("reading the log after %d: %w", from, err)
 		}
 		e.Topic, e.Time, e.Data = choreo.Topic(e.Type), e.Time.UTC(), data

@@ -122,7 +122,7 @@ func TestShutdownEndsLongPolls(t *testing.T) {
 func (r *rig) logged(position int64, size int) {
 	r.t.Helper()
 	for _, statement := range []string{
-		`insert into choreo.streams (topic, partition) values ('accounts', 0) on conflict do nothing`,
+		`insert into choreo.streams (source, topic, partition) values ('/here', 'accounts', 0) on conflict do nothing`,
 		fmt.Sprintf(`insert into choreo.event_log (position, stream, sequence, event_id, type, key, saga, causation, emitter,
 				ran_in, traceparent, at, data)
 			select %d, id, %[1]d, 'e%[1]d', 'accounts.AccountVerified.v1', 'a', 's', 'c', 'x', '', '', choreo.troupe_now(),

@@ -243,7 +243,7 @@ func (r *rig) sequence() {
 			r.t.Fatal(err)
 		}
 	}
-	if _, err := relay.New(r.db, nil, slog.New(slog.DiscardHandler)).Sequence(r.t.Context()); err != nil {
+	if _, err := relay.New(r.db, nil, nil, slog.New(slog.DiscardHandler)).Sequence(r.t.Context()); err != nil {
 		r.t.Fatal(err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -52,7 +53,7 @@ func Open(ctx context.Context, pool *sql.DB, flow *Flow, o Options) (*DB, error)
 	if err != nil {
 		return nil, fmt.Errorf("reading which database this is (run `troupe migrate` first?): %w", err)
 	}
-	db.source = fmt.Sprintf("/troupe/%s/%d", id, epoch)
+	db.source = sourceOf(id, epoch)
 	return db, nil
 }
 
@@ -64,6 +65,9 @@ func (db *DB) Flow() *Flow { return db.flow }
 
 // Source is the ce_source of the facts that this database emits.
 func (db *DB) Source() string { return db.source }
+
+// Origin is the part of a source that names the database, without its epoch.
+func Origin(source string) string { return source[:strings.LastIndexByte(source, '/')+1] }
 
 // Now reads the engine's clock.
 func (db *DB) Now(ctx context.Context) (now time.Time, err error) {

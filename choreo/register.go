@@ -33,7 +33,7 @@ func Register(ctx context.Context, db *DB) error {
 				}
 				continue
 			}
-			if err := beginAtHead(ctx, u.sql, db.source, c); err != nil {
+			if err := beginAtHead(ctx, u.sql, c); err != nil {
 				return err
 			}
 		}
@@ -53,9 +53,9 @@ func (c *Consumer) beginsNow(old bool) bool {
 	return old && effects
 }
 
-func beginAtHead(ctx context.Context, tx *sql.Tx, source string, c *Consumer) error {
+func beginAtHead(ctx context.Context, tx *sql.Tx, c *Consumer) error {
 	_, err := tx.ExecContext(ctx, `insert into choreo.watermarks (consumer, source, topic, partition, sequence)
-		select $1, $2, topic, partition, head from choreo.streams where topic = any ($3)`, c.Name, source, pq.Array(c.Topics()))
+		select $1, source, topic, partition, head from choreo.streams where topic = any ($2)`, c.Name, pq.Array(c.Topics()))
 	if err != nil {
 		return fmt.Errorf("registering %s at the head of its topics: %w", c.Name, err)
 	}

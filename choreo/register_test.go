@@ -17,7 +17,7 @@ func TestWhereANewConsumerBegins(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, sql := range []string{
-		`insert into choreo.streams (topic, partition, head) values ('parcels', 0, 7)`,
+		`insert into choreo.streams (source, topic, partition, head) values ('/here', 'parcels', 0, 7)`,
 	} {
 		if _, err := s.DB.Pool().Exec(sql); err != nil {
 			t.Fatal(err)

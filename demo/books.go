@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -101,15 +102,6 @@ func (b *books) keys(factType string) (keys []string) {
 	return keys
 }
 
-func (b *books) count(factTypes ...string) (n int) {
-	for _, f := range b.facts {
-		if slices.Contains(factTypes, f.Type) {
-			n++
-		}
-	}
-	return n
-}
-
 // add makes the sums.
 func (b *books) add(ctx context.Context) error {
 	b.progress("adding up")
@@ -173,19 +165,18 @@ func (b *books) sagaSum() Sum {
 }
 
 func unsettled(g *Saga) string {
-	text := fmt.Sprintf("saga %s (%s) is %s", g.ID, g.StartedBy, g.Status)
+	text := []string{fmt.Sprintf("saga %s (%s) is %s", g.ID, g.StartedBy, g.Status)}
 	for _, e := range g.Expected {
-		text += ", expects " + e.Consumer
+		expected := "expects " + e.Consumer
 		if e.DueAt != nil {
-			text += " by " + e.DueAt.Format(time.TimeOnly)
+			expected += " by " + e.DueAt.Format(time.TimeOnly)
 		}
-		for _, step := range g.Steps {
-			if step.EventID == e.On {
-				text += " on " + step.Event
-			}
+		if at := slices.IndexFunc(g.Steps, func(s Step) bool { return s.EventID == e.On }); at >= 0 {
+			expected += " on " + g.Steps[at].Event
 		}
+		text = append(text, expected)
 	}
-	return text
+	return strings.Join(text, ", ")
 }
 
 // posts: what is published has its tags and files in place, what was taken

@@ -135,7 +135,7 @@ func (c *crew) signUp(ctx context.Context, i int, p personPlan) error {
 		return err
 	}
 	if a.status == http.StatusConflict && !a.lost {
-		return fmt.Errorf("%s is taken: choose another --run", login["email"])
+		return fmt.Errorf("%s is taken: another run had the same addresses; start again", login["email"])
 	}
 	c.remember(a, p.label)
 	var session struct {

@@ -26,7 +26,7 @@ type printer struct {
 	err    error
 }
 
-func (p *printer) line(format string, args ...any) {
+func (p *printer) linef(format string, args ...any) {
 	if _, err := fmt.Fprintf(p.w, format+"\n", args...); p.err == nil {
 		p.err = err
 	}
@@ -37,22 +37,22 @@ func (p *printer) story(s Story) {
 	if s.Label != "" {
 		title += ": " + s.Label
 	}
-	p.line("%-52s %-9s  %s", title, verdict(s.Saga), s.ID)
+	p.linef("%-52s %-9s  %s", title, verdict(s.Saga), s.ID)
 	for _, step := range s.Steps {
 		note := ""
 		if undone := p.undoes[step.Consumer]; len(undone) > 0 {
 			note = "↩ undoes " + strings.Join(undone, ", ")
 		}
 		name := strings.TrimSuffix(step.Event, ".v1")
-		p.line("%s", strings.TrimRight(fmt.Sprintf("  %7s  %-23s %-35s %s", since(step.At.Sub(s.StartedAt)), step.Consumer, name, note), " "))
+		p.linef("%s", strings.TrimRight(fmt.Sprintf("  %7s  %-23s %-35s %s", since(step.At.Sub(s.StartedAt)), step.Consumer, name, note), " "))
 	}
 	for _, e := range s.Expected {
-		p.line("      ...  %-23s expected", e.Consumer)
+		p.linef("      ...  %-23s expected", e.Consumer)
 	}
 	for _, o := range s.Owed {
-		p.line("     owed  %-23s of %s: %s", o.Undo, o.Of, o.Reason)
+		p.linef("     owed  %-23s of %s: %s", o.Undo, o.Of, o.Reason)
 	}
-	p.line("")
+	p.linef("")
 }
 
 func (p *printer) commands(list []Command) {
@@ -68,7 +68,7 @@ func (p *printer) commands(list []Command) {
 	if err := t.Flush(); p.err == nil {
 		p.err = err
 	}
-	p.line("")
+	p.linef("")
 }
 
 func (p *printer) sums(r *Report) {
@@ -78,17 +78,17 @@ func (p *printer) sums(r *Report) {
 		if len(s.Wrong) > 0 {
 			mark = "✗"
 		}
-		p.line("%s %-8s %s", mark, s.Name, s.Text)
+		p.linef("%s %-8s %s", mark, s.Name, s.Text)
 		for i, text := range s.Wrong {
 			if wrong++; i == 20 {
-				p.line("           … and %d more", len(s.Wrong)-i)
+				p.linef("           … and %d more", len(s.Wrong)-i)
 				break
 			}
-			p.line("           %s", text)
+			p.linef("           %s", text)
 		}
 	}
 	if wrong == 0 {
-		p.line("\nEverything adds up (%s).", since(time.Duration(r.Took)))
+		p.linef("\nEverything adds up (%s).", since(time.Duration(r.Took)))
 	}
 }
 

@@ -54,7 +54,8 @@ func NewFailedError(at map[int]error) *FailedError {
 func (e *FailedError) Error() string { return e.err.Error() }
 func (e *FailedError) Unwrap() error { return e.err }
 
-// Publish sends the batches of the messages to the topic, in order; where some
+// Publish sends the batches of the messages to the topic, in order, and notes in
+// each record the offset that it has there; where some
 // records did not arrive, the error wraps a *FailedError, with their indexes
 // over all batches of the call.
 func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
@@ -65,6 +66,13 @@ func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
 		}
 	}
 	err := p.producer.SendMessages(records)
+	i := 0
+	for _, m := range messages {
+		for _, r := range BatchOf(m).Records {
+			r.Offset = records[i].Offset // of those that did not arrive it says nothing
+			i++
+		}
+	}
 	var failed sarama.ProducerErrors
 	if errors.As(err, &failed) {
 		at := map[int]error{}

@@ -186,10 +186,10 @@ func (m *member) ConsumeClaim(session sarama.ConsumerGroupSession, claim sarama.
 				return nil
 			}
 			idle = false
-			to.add(session.Context(), item{sarama: record, record: m.record(record)})
+			to.add(session.Context(), item{sarama: record, record: fromSarama(record, m.logical(record.Topic), m.ids[record.Topic])})
 		case <-tail.C:
 			if idle {
-				to.add(session.Context(), item{tail: &Tail{strings.TrimPrefix(claim.Topic(), m.config.Prefix), claim.Partition()}})
+				to.add(session.Context(), item{tail: &Tail{m.logical(claim.Topic()), claim.Partition()}})
 			}
 			idle = true
 			tail.Reset(tailEvery)
@@ -242,9 +242,12 @@ func (m *member) deliver(ctx context.Context, items []item) bool {
 	}
 }
 
-func (m *member) record(r *sarama.ConsumerMessage) *wire.Record {
+// logical is the name of a topic without our prefix.
+func (m *member) logical(topic string) string { return strings.TrimPrefix(topic, m.config.Prefix) }
+
+func fromSarama(r *sarama.ConsumerMessage, topic, topicID string) *wire.Record {
 	out := &wire.Record{
-		Topic: strings.TrimPrefix(r.Topic, m.config.Prefix), TopicID: m.ids[r.Topic], Partition: r.Partition,
+		Topic: topic, TopicID: topicID, Partition: r.Partition,
 		Offset: r.Offset, Key: r.Key, Value: r.Value, Time: r.Timestamp, Headers: make([]wire.Header, len(r.Headers)),
 	}
 	for i, h := range r.Headers {

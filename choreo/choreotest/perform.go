@@ -64,7 +64,9 @@ func (p *Performance) Start() {
 	p.process = process
 	ctx, cancel := context.WithCancel(context.Background())
 	var g errgroup.Group
-	g.Go(func() error { return relay.New(p.stage.DB, publisher, p.Broker.Log).Run(ctx, nil) })
+	g.Go(func() error {
+		return relay.New(p.stage.DB, publisher, broker.NewReader(p.Broker), p.Broker.Log).Run(ctx, nil)
+	})
 	g.Go(func() error { return process.Run(ctx, &consume.Hints{}) })
 	p.stop = func() error { cancel(); return errors.Join(g.Wait(), publisher.Close()) }
 	Eventually(p.stage.t, "every consumer has joined", func() bool { return process.Ready() == nil })
@@ -77,7 +79,7 @@ func (p *Performance) Forward() {
 	if err != nil {
 		p.stage.t.Fatal(err)
 	}
-	r := relay.New(p.stage.DB, publisher, p.Broker.Log)
+	r := relay.New(p.stage.DB, publisher, broker.NewReader(p.Broker), p.Broker.Log)
 	for n := 1; n > 0 && err == nil; {
 		if n, err = r.Sequence(p.stage.t.Context()); err == nil {
 			_, err = r.Forward(p.stage.t.Context())

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"troupe/choreo"
@@ -30,6 +31,7 @@ const (
 	Undone    Outcome = "undone"    // its undo had come before it
 	Unknown   Outcome = "unknown"   // of a type that this binary does not know
 	Malformed Outcome = "malformed" // no event, or no fact of its type: kept in quarantine
+	Lost      Outcome = "lost"      // of a timeline that a restore took back: kept in quarantine
 	Healed    Outcome = "healed"    // Kafka had lost it; it was read from the log
 )
 
@@ -80,6 +82,7 @@ type arrival struct {
 
 // place is where an event of ours has its sequence.
 type place struct {
+	source    string
 	topic     string
 	partition int32
 }
@@ -88,6 +91,11 @@ type place struct {
 // done now, and that it is to be given again; whatever is the fault of one
 // record is an outcome of it.
 func (a *Applier) Batch(ctx context.Context, b *broker.Batch) (Counts, error) {
+	if len(b.Records) == 0 { // at the end of its partitions, as most are most of the time
+		if behind, err := a.behind(ctx, b.Tails); err != nil || !behind {
+			return nil, err
+		}
+	}
 	arrivals := make([]*arrival, len(b.Records))
 	for i, r := range b.Records {
 		arrivals[i] = a.read(r)
@@ -128,12 +136,13 @@ func (a *Applier) take(ctx context.Context, arrivals []*arrival, tails []broker.
 
 // read makes an arrival of a record; it asks nothing of the database.
 func (a *Applier) read(r *wire.Record) *arrival {
-	v := &arrival{record: r, place: place{r.Topic, r.Partition}}
+	v := &arrival{record: r}
 	if v.meta, v.data, v.bad = wire.Parse(r); v.bad != nil {
 		v.sorted = Malformed
 		return v
 	}
-	v.own = v.meta.Source == a.DB.Source() && v.meta.Sequence > 0
+	v.place = place{v.meta.Source, r.Topic, r.Partition}
+	v.own = strings.HasPrefix(v.meta.Source, choreo.Origin(a.DB.Source()))
 	a.bind(v)
 	return v
 }
@@ -192,7 +201,7 @@ func (t *transaction) run(ctx context.Context, u *choreo.Unit) error {
 	}
 	for _, v := range fresh {
 		switch v.outcome {
-		case Malformed:
+		case Malformed, Lost:
 			err = t.quarantine(ctx, u, v)
 		case Unknown:
 			t.keepUnknown(v)

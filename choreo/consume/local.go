@@ -43,10 +43,10 @@ func (f *Feeder) Run(ctx context.Context, hints <-chan struct{}) error {
 // batch, and tells how many events that were.
 func (f *Feeder) Feed(ctx context.Context) (int, error) {
 	rows, err := f.applier.DB.Pool().QueryContext(ctx, `
-		select s.topic, s.partition, coalesce(w.sequence, 0) from choreo.streams s
-		left join choreo.watermarks w on w.consumer = $1 and w.source = $2 and w.topic = s.topic and w.partition = s.partition
-		where s.topic = any ($3) and s.head > coalesce(w.sequence, 0)`,
-		f.applier.Consumer.Name, f.applier.DB.Source(), pq.Array(f.topics))
+		select s.source, s.topic, s.partition, coalesce(w.sequence, 0) from choreo.streams s
+		left join choreo.watermarks w on w.consumer = $1 and w.source = s.source and w.topic = s.topic and w.partition = s.partition
+		where s.topic = any ($2) and s.head > coalesce(w.sequence, 0)`,
+		f.applier.Consumer.Name, pq.Array(f.topics))
 	if err != nil {
 		return 0, fmt.Errorf("looking for news in the log: %w", err)
 	}
@@ -58,7 +58,7 @@ func (f *Feeder) Feed(ctx context.Context) (int, error) {
 	var places []behind
 	for rows.Next() {
 		var b behind
-		if err := rows.Scan(&b.topic, &b.partition, &b.sequence); err != nil {
+		if err := rows.Scan(&b.source, &b.topic, &b.partition, &b.sequence); err != nil {
 			return 0, err
 		}
 		places = append(places, b)
@@ -68,7 +68,7 @@ func (f *Feeder) Feed(ctx context.Context) (int, error) {
 	}
 	var batch []*arrival
 	for _, b := range places {
-		found, err := readLog(ctx, f.applier.DB.Pool(), f.applier.DB.Source(), b.place, b.sequence+1, healAtOnce)
+		found, err := readLog(ctx, f.applier.DB.Pool(), b.place, b.sequence+1, healAtOnce)
 		if err != nil {
 			return 0, err
 		}

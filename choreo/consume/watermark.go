@@ -1,14 +1,19 @@
 package consume
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/lib/pq"
 
 	"troupe/choreo"
+	"troupe/choreo/broker"
 	"troupe/choreo/wire"
 )
 
@@ -19,11 +24,16 @@ const healAtOnce = 2000
 // sequence taken per topic partition, of foreign records the next offset per
 // incarnation of a topic and partition.
 type watermarks struct {
-	consumer, source string
-	sequences        map[place]int64
-	offsets          map[offsetPlace]int64
-	moved            map[place]bool
-	movedOffsets     map[offsetPlace]bool
+	consumer     string
+	sequences    map[place]int64
+	ends         map[place]int64 // of the partitions read to their end
+	offsets      map[offsetPlace]int64
+	moved        map[place]bool
+	movedOffsets map[offsetPlace]bool
+}
+
+func (p place) compare(q place) int {
+	return cmp.Or(cmp.Compare(p.source, q.source), cmp.Compare(p.topic, q.topic), cmp.Compare(p.partition, q.partition))
 }
 
 type offsetPlace struct {
@@ -43,30 +53,35 @@ func (v *arrival) offsetPlace() offsetPlace {
 // those that are missing. A zombie that wakes after a rebalance finds them
 // moved, and changes nothing.
 func (t *transaction) lockWatermarks(ctx context.Context, u *choreo.Unit) (*watermarks, error) {
-	w := &watermarks{consumer: t.Consumer.Name, source: t.DB.Source(), sequences: map[place]int64{},
+	w := &watermarks{consumer: t.Consumer.Name, sequences: map[place]int64{},
 		offsets: map[offsetPlace]int64{}, moved: map[place]bool{}, movedOffsets: map[offsetPlace]bool{}}
 	for _, v := range t.arrivals {
 		if v.own {
 			w.sequences[v.place] = 0
 		}
 	}
-	for _, tail := range t.tails {
-		w.sequences[place{tail.Topic, tail.Partition}] = 0
+	ends, err := t.ends(ctx, u)
+	if err != nil {
+		return nil, err
 	}
-	var topics []string
+	w.ends = ends
+	for p := range ends {
+		w.sequences[p] = 0
+	}
+	var sources, topics []string
 	var partitions []int64
 	for p := range w.sequences {
-		topics, partitions = append(topics, p.topic), append(partitions, int64(p.partition))
+		sources, topics, partitions = append(sources, p.source), append(topics, p.topic), append(partitions, int64(p.partition))
 	}
 	if len(topics) == 0 {
 		return w, nil
 	}
-	const lock = `select w.topic, w.partition, w.sequence from choreo.watermarks w
-		where w.consumer = $1 and w.source = $2
-		  and (w.topic, w.partition) in (select * from unnest($3::text[], $4::int[]))
-		order by w.topic, w.partition for update`
+	const lock = `select w.source, w.topic, w.partition, w.sequence from choreo.watermarks w
+		where w.consumer = $1
+		  and (w.source, w.topic, w.partition) in (select * from unnest($2::text[], $3::text[], $4::int[]))
+		order by w.source, w.topic, w.partition for update`
 	read := func() (int, error) {
-		rows, err := u.SQL().QueryContext(ctx, lock, w.consumer, w.source, pq.Array(topics), pq.Array(partitions))
+		rows, err := u.SQL().QueryContext(ctx, lock, w.consumer, pq.Array(sources), pq.Array(topics), pq.Array(partitions))
 		if err != nil {
 			return 0, fmt.Errorf("locking watermarks: %w", err)
 		}
@@ -75,7 +90,7 @@ func (t *transaction) lockWatermarks(ctx context.Context, u *choreo.Unit) (*wate
 		for ; rows.Next(); n++ {
 			var p place
 			var sequence int64
-			if err := rows.Scan(&p.topic, &p.partition, &sequence); err != nil {
+			if err := rows.Scan(&p.source, &p.topic, &p.partition, &sequence); err != nil {
 				return 0, err
 			}
 			w.sequences[p] = sequence
@@ -87,8 +102,9 @@ func (t *transaction) lockWatermarks(ctx context.Context, u *choreo.Unit) (*wate
 		return w, err
 	}
 	_, err = u.SQL().ExecContext(ctx, `insert into choreo.watermarks (consumer, source, topic, partition, sequence)
-		select $1, $2, p.topic, p.partition, 0 from unnest($3::text[], $4::int[]) as p (topic, partition)
-		order by p.topic, p.partition on conflict do nothing`, w.consumer, w.source, pq.Array(topics), pq.Array(partitions))
+		select $1, p.source, p.topic, p.partition, 0 from unnest($2::text[], $3::text[], $4::int[]) as p (source, topic, partition)
+		order by p.source, p.topic, p.partition on conflict do nothing`,
+		w.consumer, pq.Array(sources), pq.Array(topics), pq.Array(partitions))
 	if err != nil {
 		return nil, fmt.Errorf("making watermarks: %w", err)
 	}
@@ -161,13 +177,8 @@ func (t *transaction) sift(ctx context.Context, u *choreo.Unit, w *watermarks) (
 		w.move(v.place, v.meta.Sequence)
 		fresh = append(fresh, v)
 	}
-	for _, tail := range t.tails {
-		p := place{tail.Topic, tail.Partition}
-		at := w.sequences[p]
-		end, err := forwarded(ctx, u, p)
-		if err != nil {
-			return nil, err
-		}
+	for _, p := range slices.SortedFunc(maps.Keys(w.ends), place.compare) {
+		at, end := w.sequences[p], w.ends[p]
 		if end > at {
 			healed, err := t.heal(ctx, u, p, at+1, min(end, at+int64(room)))
 			if err != nil {
@@ -192,13 +203,15 @@ func (w *watermarks) move(p place, to int64) int64 {
 
 // unmask finds the events that bear our source and do not stand in the log as
 // they say: at another place, or at none. One whose id the log has is a copy of
-// ours, which came or will come where it belongs; any other is a foreign one.
+// ours, which came or will come where it belongs. Any other is a foreign one, or
+// lost where it names an earlier epoch: a restore took its timeline back.
 func (t *transaction) unmask(ctx context.Context, u *choreo.Unit, w *watermarks) error {
-	var topics, ids []string
+	var sources, topics, ids []string
 	var partitions, sequences, index []int64
 	for i, v := range t.arrivals {
-		if v.own && v.record != nil && v.meta.Sequence > w.sequences[v.place] || v.bare(w.source) {
-			topics, partitions = append(topics, v.place.topic), append(partitions, int64(v.place.partition))
+		if v.own && v.record != nil && (v.meta.Sequence > w.sequences[v.place] || v.meta.Sequence == 0) {
+			sources, topics = append(sources, v.place.source), append(topics, v.place.topic)
+			partitions = append(partitions, int64(v.place.partition))
 			sequences, ids, index = append(sequences, v.meta.Sequence), append(ids, v.meta.ID), append(index, int64(i))
 		}
 	}
@@ -207,11 +220,12 @@ func (t *transaction) unmask(ctx context.Context, u *choreo.Unit, w *watermarks)
 	}
 	rows, err := u.SQL().QueryContext(ctx, `
 		select a.i, exists (select from choreo.event_log o where o.event_id = a.id)
-		from unnest($1::text[], $2::int[], $3::bigint[], $4::text[], $5::bigint[]) as a (topic, partition, sequence, id, i)
-		left join choreo.streams s on s.topic = a.topic and s.partition = a.partition
+		from unnest($1::text[], $2::text[], $3::int[], $4::bigint[], $5::text[], $6::bigint[])
+			as a (source, topic, partition, sequence, id, i)
+		left join choreo.streams s on s.source = a.source and s.topic = a.topic and s.partition = a.partition
 		left join choreo.event_log l on l.stream = s.id and l.sequence = a.sequence
 		where l.event_id is distinct from a.id`,
-		pq.Array(topics), pq.Array(partitions), pq.Array(sequences), pq.Array(ids), pq.Array(index))
+		pq.Array(sources), pq.Array(topics), pq.Array(partitions), pq.Array(sequences), pq.Array(ids), pq.Array(index))
 	if err != nil {
 		return fmt.Errorf("looking events up in the log: %w", err)
 	}
@@ -224,14 +238,14 @@ func (t *transaction) unmask(ctx context.Context, u *choreo.Unit, w *watermarks)
 		}
 		v := t.arrivals[i]
 		v.own, v.copied = false, copied
+		if !copied && v.meta.Source != t.DB.Source() {
+			v.sorted, v.outcome = Lost, Lost
+			v.bad = fmt.Errorf("it is event %d of %s, which the log does not have", v.meta.Sequence, v.meta.Source)
+			continue
+		}
 		v.meta.Source, v.meta.Sequence = wire.ForeignSource(v.place.topic), 0
 	}
 	return rows.Err()
-}
-
-// bare tells of a record that bears our source without a sequence.
-func (v *arrival) bare(source string) bool {
-	return v.record != nil && v.bad == nil && v.meta.Source == source && v.meta.Sequence <= 0
 }
 
 // firstOfForeign tells whether a foreign record comes for the first time: its
@@ -260,7 +274,7 @@ func (t *transaction) firstOfForeign(ctx context.Context, u *choreo.Unit, w *wat
 
 // heal reads events of ours that Kafka lost, or expired, before they were read.
 func (t *transaction) heal(ctx context.Context, u *choreo.Unit, p place, from, to int64) ([]*arrival, error) {
-	found, err := readLog(ctx, u.SQL(), t.DB.Source(), p, from, int(to-from+1))
+	found, err := readLog(ctx, u.SQL(), p, from, int(to-from+1))
 	if err != nil {
 		return nil, err
 	}
@@ -283,19 +297,19 @@ type querier interface {
 }
 
 // readLog reads events of a topic partition from the log, by sequence.
-func readLog(ctx context.Context, q querier, source string, p place, from int64, limit int) ([]*arrival, error) {
+func readLog(ctx context.Context, q querier, p place, from int64, limit int) ([]*arrival, error) {
 	rows, err := q.QueryContext(ctx, `
 		select l.sequence, l.event_id, l.type, l.key, l.saga, l.causation, l.emitter, l.ran_in, l.traceparent, l.at, l.data
 		from choreo.event_log l
-		where l.stream = (select id from choreo.streams where topic = $1 and partition = $2) and l.sequence >= $3
-		order by l.sequence limit $4`, p.topic, p.partition, from, limit)
+		where l.stream = (select id from choreo.streams where source = $1 and topic = $2 and partition = $3) and l.sequence >= $4
+		order by l.sequence limit $5`, p.source, p.topic, p.partition, from, limit)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s/%d from the log: %w", p.topic, p.partition, err)
 	}
 	defer rows.Close()
 	var found []*arrival
 	for rows.Next() {
-		v := &arrival{place: p, own: true, meta: choreo.Meta{Source: source}}
+		v := &arrival{place: p, own: true, meta: choreo.Meta{Source: p.source}}
 		m, ran := &v.meta, ""
 		if err := rows.Scan(&m.Sequence, &m.ID, &m.Type, &m.Key, &m.Saga, &m.Causation, &m.Emitter, &ran,
 			&m.TraceParent, &m.Time, &v.data); err != nil {
@@ -310,28 +324,68 @@ func readLog(ctx context.Context, q querier, source string, p place, from int64,
 	return found, rows.Err()
 }
 
-func forwarded(ctx context.Context, u *choreo.Unit, p place) (sequence int64, err error) {
-	err = u.SQL().QueryRowContext(ctx, `select coalesce(max(f.sequence), 0) from choreo.streams s
-		join choreo.forwarded f on f.stream = s.id where s.topic = $1 and s.partition = $2`, p.topic, p.partition).Scan(&sequence)
-	if err != nil {
-		return 0, fmt.Errorf("reading how far %s/%d is forwarded: %w", p.topic, p.partition, err)
+// behind tells whether the consumer has not taken all that it should have been
+// given of the partitions read to their end. It takes no lock.
+func (a *Applier) behind(ctx context.Context, tails []broker.Tail) (behind bool, err error) {
+	var topics []string
+	var partitions []int64
+	for _, tail := range tails {
+		topics, partitions = append(topics, tail.Topic), append(partitions, int64(tail.Partition))
 	}
-	return sequence, nil
+	err = a.DB.Pool().QueryRowContext(ctx, `select exists (
+		select from unnest($1::text[], $2::int[]) as t (topic, partition)
+		join choreo.streams s on s.topic = t.topic and s.partition = t.partition
+		join choreo.forwarded f on f.stream = s.id
+		left join choreo.watermarks w on w.consumer = $3 and w.source = s.source and w.topic = s.topic and w.partition = s.partition
+		where coalesce(w.sequence, 0) < case when s.source = $4 then f.sequence else s.head end)`,
+		pq.Array(topics), pq.Array(partitions), a.Consumer.Name, a.DB.Source()).Scan(&behind)
+	if err != nil {
+		return false, fmt.Errorf("asking whether %s is behind: %w", a.Consumer.Name, err)
+	}
+	return behind, nil
+}
+
+// ends are, for the partitions read to their end, how far each stream there has
+// come: of our present source what is forwarded, of an earlier one all that the
+// log holds.
+func (t *transaction) ends(ctx context.Context, u *choreo.Unit) (map[place]int64, error) {
+	ends := map[place]int64{}
+	for _, tail := range t.tails {
+		rows, err := u.SQL().QueryContext(ctx, `select s.source, case when s.source = $3 then f.sequence else s.head end
+			from choreo.streams s join choreo.forwarded f on f.stream = s.id
+			where s.topic = $1 and s.partition = $2`, tail.Topic, tail.Partition, t.DB.Source())
+		if err != nil {
+			return nil, fmt.Errorf("reading how far %s/%d has come: %w", tail.Topic, tail.Partition, err)
+		}
+		for rows.Next() {
+			p := place{topic: tail.Topic, partition: tail.Partition}
+			var end int64
+			if err := rows.Scan(&p.source, &end); err != nil {
+				return nil, errors.Join(err, rows.Close())
+			}
+			ends[p] = end
+		}
+		if err := rows.Err(); err != nil {
+			return nil, err
+		}
+	}
+	return ends, nil
 }
 
 // advance stores the watermarks that moved.
 func (w *watermarks) advance(ctx context.Context, u *choreo.Unit) error {
-	var topics []string
+	var sources, topics []string
 	var partitions, sequences []int64
 	for p := range w.moved {
+		sources = append(sources, p.source)
 		topics, partitions = append(topics, p.topic), append(partitions, int64(p.partition))
 		sequences = append(sequences, w.sequences[p])
 	}
 	if len(topics) > 0 {
 		_, err := u.SQL().ExecContext(ctx, `update choreo.watermarks w set sequence = m.sequence
-			from unnest($3::text[], $4::int[], $5::bigint[]) as m (topic, partition, sequence)
-			where w.consumer = $1 and w.source = $2 and w.topic = m.topic and w.partition = m.partition`,
-			w.consumer, w.source, pq.Array(topics), pq.Array(partitions), pq.Array(sequences))
+			from unnest($2::text[], $3::text[], $4::int[], $5::bigint[]) as m (source, topic, partition, sequence)
+			where w.consumer = $1 and w.source = m.source and w.topic = m.topic and w.partition = m.partition`,
+			w.consumer, pq.Array(sources), pq.Array(topics), pq.Array(partitions), pq.Array(sequences))
 		if err != nil {
 			return fmt.Errorf("advancing watermarks: %w", err)
 		}

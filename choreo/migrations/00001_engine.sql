@@ -36,20 +36,23 @@ create table choreo.outbox (
   data        bytea not null
 );
 
--- One row per topic partition: the sequence of its last fact.
+-- One row per topic partition and source: the sequence of its last fact. A new
+-- epoch of the source has streams of its own, which start again.
 create table choreo.streams (
   id        integer generated always as identity primary key,
+  source    text not null,
   topic     text not null,
   partition integer not null,
   head      bigint not null default 0,
-  unique (topic, partition)
+  unique (source, topic, partition)
 );
 
--- Up to which sequence a stream stands on Kafka. Apart from the head, so that
--- the forwarder never waits for the sequencer.
+-- Up to which sequence a stream stands on Kafka, and the offset after it. Apart
+-- from the head, so that the forwarder never waits for the sequencer.
 create table choreo.forwarded (
-  stream   integer primary key references choreo.streams,
-  sequence bigint not null
+  stream      integer primary key references choreo.streams,
+  sequence    bigint not null,
+  next_offset bigint not null default 0
 );
 
 -- The last global position given out: one row, locked by the sequencer.

@@ -90,7 +90,7 @@ func claim(ctx context.Context, tx *sql.Tx, f floor) ([]*fact, floor, error) {
 
 // number gives each fact its stream, sequence and position, and appends it to
 // the log. Streams and the log's head are locked by the lease that is held.
-func number(ctx context.Context, tx *sql.Tx, facts []*fact) error {
+func number(ctx context.Context, tx *sql.Tx, source string, facts []*fact) error {
 	partitions, err := partitionCounts(ctx, tx)
 	if err != nil {
 		return err
@@ -112,7 +112,7 @@ func number(ctx context.Context, tx *sql.Tx, facts []*fact) error {
 		}
 		at := place{topic, wire.PartitionOf(f.key, partitions[topic])}
 		if streams[at] == nil {
-			if streams[at], err = openStream(ctx, tx, at.topic, at.partition); err != nil {
+			if streams[at], err = openStream(ctx, tx, source, at.topic, at.partition); err != nil {
 				return err
 			}
 		}
@@ -133,15 +133,15 @@ func number(ctx context.Context, tx *sql.Tx, facts []*fact) error {
 
 type stream struct{ id, head int64 }
 
-func openStream(ctx context.Context, tx *sql.Tx, topic string, partition int32) (*stream, error) {
+func openStream(ctx context.Context, tx *sql.Tx, source, topic string, partition int32) (*stream, error) {
 	s := &stream{}
-	err := tx.QueryRowContext(ctx, `select id, head from choreo.streams where topic = $1 and partition = $2`,
-		topic, partition).Scan(&s.id, &s.head)
+	err := tx.QueryRowContext(ctx, `select id, head from choreo.streams where source = $1 and topic = $2 and partition = $3`,
+		source, topic, partition).Scan(&s.id, &s.head)
 	if err == sql.ErrNoRows {
 		err = tx.QueryRowContext(ctx, `with s as (
-			insert into choreo.streams (topic, partition) values ($1, $2) returning id),
+			insert into choreo.streams (source, topic, partition) values ($1, $2, $3) returning id),
 			f as (insert into choreo.forwarded (stream, sequence) select id, 0 from s)
-			select id from s`, topic, partition).Scan(&s.id)
+			select id from s`, source, topic, partition).Scan(&s.id)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the stream of %s/%d: %w", topic, partition, err)

@@ -6,6 +6,7 @@ package relay
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -39,13 +40,22 @@ type Relay struct {
 	db        *choreo.DB
 	publisher message.Publisher
 	holder    string
+	reader    Reader
 	log       *slog.Logger
 	floor     floor // of the outbox, while this relay is the active one
+	verified  bool  // Kafka was read back since the lease was taken
 }
 
-// New makes a relay that publishes to the given publisher.
-func New(db *choreo.DB, publisher message.Publisher, log *slog.Logger) *Relay {
-	return &Relay{db: db, publisher: publisher, holder: uuid.NewString(), log: log}
+// Reader reads a topic partition from an offset, or from its first record where
+// that offset is gone, to its present end.
+type Reader interface {
+	ReadFrom(ctx context.Context, topic string, partition int32, offset int64, each func(*wire.Record) error) error
+}
+
+// New makes a relay that publishes to the given publisher, and reads back through
+// the reader what stands on Kafka when it becomes the active one.
+func New(db *choreo.DB, publisher message.Publisher, reader Reader, log *slog.Logger) *Relay {
+	return &Relay{db: db, publisher: publisher, reader: reader, holder: uuid.NewString(), log: log}
 }
 
 // Run relays until ctx ends. hints wakes it; without one it looks ten times a
@@ -104,29 +114,25 @@ func (r *Relay) turn(ctx context.Context) (more bool, err error) {
 // facts. Facts of one key are claimed in order, since their commands locked the
 // aggregate before they took their outbox ids.
 func (r *Relay) Sequence(ctx context.Context) (n int, err error) {
+	if !r.verified {
+		if err := r.verify(ctx); err != nil {
+			return 0, err
+		}
+	}
 	tx, err := r.db.Pool().BeginTx(ctx, nil)
 	if err != nil {
 		return 0, fmt.Errorf("sequencing: %w", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
-	result, err := tx.ExecContext(ctx, `
-		insert into choreo.leases as l (name, holder, until)
-		select 'relay', $1, n + $2 * interval '1 second' from choreo.troupe_now() n
-		on conflict (name) do update set holder = excluded.holder, until = excluded.until
-		where l.holder = excluded.holder or l.until < choreo.troupe_now()`, r.holder, lease.Seconds())
-	if err != nil {
-		return 0, fmt.Errorf("taking the relay's lease: %w", err)
-	}
-	if held, err := result.RowsAffected(); err != nil || held == 0 {
-		r.floor = floor{}
-		return 0, errors.Join(ErrStandby, err)
+	if err := r.hold(ctx, tx); err != nil {
+		return 0, err
 	}
 	claimed, risen, err := claim(ctx, tx, r.floor)
 	if err != nil {
 		return 0, err
 	}
 	if len(claimed) > 0 {
-		if err := number(ctx, tx, claimed); err != nil {
+		if err := number(ctx, tx, r.db.Source(), claimed); err != nil {
 			return 0, err
 		}
 	}
@@ -135,6 +141,28 @@ func (r *Relay) Sequence(ctx context.Context) (n int, err error) {
 	}
 	r.floor = risen
 	return len(claimed), nil
+}
+
+// hold takes or renews the lease; ErrStandby where another relay has it. In a
+// transaction the row stays locked until its end.
+func (r *Relay) hold(ctx context.Context, tx execer) error {
+	result, err := tx.ExecContext(ctx, `
+		insert into choreo.leases as l (name, holder, until)
+		select 'relay', $1, n + $2 * interval '1 second' from choreo.troupe_now() n
+		on conflict (name) do update set holder = excluded.holder, until = excluded.until
+		where l.holder = excluded.holder or l.until < choreo.troupe_now()`, r.holder, lease.Seconds())
+	if err != nil {
+		return fmt.Errorf("taking the relay's lease: %w", err)
+	}
+	if held, err := result.RowsAffected(); err != nil || held == 0 {
+		r.floor, r.verified = floor{}, false
+		return errors.Join(ErrStandby, err)
+	}
+	return nil
+}
+
+type execer interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
 
 // Forward publishes what the log holds beyond the forwarded sequences, up to
@@ -147,8 +175,8 @@ func (r *Relay) Forward(ctx context.Context) (n int, err error) {
 		from choreo.streams s join choreo.forwarded f on f.stream = s.id,
 		lateral (select * from choreo.event_log where stream = s.id and sequence > f.sequence
 		         order by sequence limit $1) l
-		where s.head > f.sequence
-		order by s.topic, s.id, l.sequence`, Batch)
+		where s.head > f.sequence and s.source = $2
+		order by s.topic, s.id, l.sequence`, Batch, r.db.Source())
 	if err != nil {
 		return 0, fmt.Errorf("reading the log to forward: %w", err)
 	}
@@ -184,14 +212,22 @@ func (r *Relay) Forward(ctx context.Context) (n int, err error) {
 		errs = append(errs, err)
 		reached := o.reached(err)
 		for _, stream := range slices.Sorted(maps.Keys(reached)) {
-			if _, err := r.db.Pool().ExecContext(ctx, `update choreo.forwarded set sequence = greatest(sequence, $2)
-				where stream = $1`, stream, reached[stream]); err != nil {
+			if err := r.advance(ctx, stream, reached[stream]); err != nil {
 				return n, fmt.Errorf("storing how far %s is forwarded: %w", topic, err)
 			}
 		}
 		n += len(o.records)
 	}
 	return n, errors.Join(errs...)
+}
+
+// mark is how far a stream stands on Kafka.
+type mark struct{ sequence, nextOffset int64 }
+
+func (r *Relay) advance(ctx context.Context, stream int, to mark) error {
+	_, err := r.db.Pool().ExecContext(ctx, `update choreo.forwarded set sequence = $2, next_offset = $3
+		where stream = $1 and sequence <= $2`, stream, to.sequence, to.nextOffset)
+	return err
 }
 
 // outgoing is what goes to one topic, by stream and sequence.
@@ -202,19 +238,19 @@ type outgoing struct {
 }
 
 // reached is, per stream, the last sequence before the first that failed.
-func (o *outgoing) reached(err error) map[int]int64 {
+func (o *outgoing) reached(err error) map[int]mark {
 	var failed *broker.FailedError
 	if err != nil && !errors.As(err, &failed) {
 		return nil
 	}
-	reached := map[int]int64{}
+	reached := map[int]mark{}
 	var broken []int
 	for i, stream := range o.streams {
 		if failed != nil && failed.At[i] != nil {
 			broken = append(broken, stream)
 		}
 		if !slices.Contains(broken, stream) {
-			reached[stream] = o.sequences[i]
+			reached[stream] = mark{o.sequences[i], o.records[i].Offset + 1}
 		}
 	}
 	return reached

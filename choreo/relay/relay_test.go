@@ -32,6 +32,8 @@ type press struct {
 	failed map[string]bool // partitions
 	down   bool
 	out    map[string][]string // sequences by partition
+
+	records map[string][]*wire.Record // by topic and partition
 }
 
 func (p *press) Publish(_ string, messages ...*message.Message) error {
@@ -52,6 +54,9 @@ func (p *press) Publish(_ string, messages ...*message.Message) error {
 			return err
 		}
 		p.out[partition] = append(p.out[partition], fmt.Sprint(m.Sequence))
+		place := fmt.Sprint(r.Topic, r.Partition)
+		r.Offset = int64(len(p.records[place]))
+		p.records[place] = append(p.records[place], r)
 	}
 	if len(at) > 0 {
 		return broker.NewFailedError(at)
@@ -60,6 +65,23 @@ func (p *press) Publish(_ string, messages ...*message.Message) error {
 }
 
 func (p *press) Close() error { return nil }
+
+// ReadFrom reads what was published.
+func (p *press) ReadFrom(_ context.Context, topic string, partition int32, offset int64, each func(*wire.Record) error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.down {
+		return errors.New("no broker answers")
+	}
+	for _, r := range p.records[fmt.Sprint(topic, partition)] {
+		if r.Offset >= offset {
+			if err := each(r); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
 
 func setUp(t *testing.T) (*choreotest.Stage, *press) {
 	t.Helper()
@@ -71,7 +93,7 @@ func setUp(t *testing.T) (*choreotest.Stage, *press) {
 	if _, err := s.DB.Pool().Exec(`insert into choreo.topics values ('clocks', 3)`); err != nil {
 		t.Fatal(err)
 	}
-	return s, &press{failed: map[string]bool{}, out: map[string][]string{}}
+	return s, &press{failed: map[string]bool{}, out: map[string][]string{}, records: map[string][]*wire.Record{}}
 }
 
 // drain turns the relay until nothing is left to do, or it fails.
@@ -92,7 +114,7 @@ func drain(t *testing.T, r *relay.Relay) error {
 func TestAPartitionThatCannotBeWrittenHoldsUpOnlyItself(t *testing.T) {
 	t.Parallel()
 	s, p := setUp(t)
-	r := relay.New(s.DB, p, slog.New(slog.DiscardHandler))
+	r := relay.New(s.DB, p, p, slog.New(slog.DiscardHandler))
 	tick := func(n int) {
 		for key := range 12 {
 			s.Emit("tick", ticked{fmt.Sprint(key), n})
@@ -130,7 +152,7 @@ func TestCommandsGoOnWhileKafkaIsAway(t *testing.T) {
 	t.Parallel()
 	s, p := setUp(t)
 	p.down = true
-	r := relay.New(s.DB, p, slog.New(slog.DiscardHandler))
+	r := relay.New(s.DB, p, p, slog.New(slog.DiscardHandler))
 	for n := range 5 {
 		s.Emit("tick", ticked{"c", n})
 		if err := drain(t, r); err == nil {
@@ -151,7 +173,7 @@ func TestCommandsGoOnWhileKafkaIsAway(t *testing.T) {
 func TestOneRelayIsActiveAndAnotherTakesOver(t *testing.T) {
 	t.Parallel()
 	s, p := setUp(t)
-	first, second := relay.New(s.DB, p, slog.New(slog.DiscardHandler)), relay.New(s.DB, p, slog.New(slog.DiscardHandler))
+	first, second := relay.New(s.DB, p, p, slog.New(slog.DiscardHandler)), relay.New(s.DB, p, p, slog.New(slog.DiscardHandler))
 	if _, err := first.Sequence(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +194,7 @@ func TestOneRelayIsActiveAndAnotherTakesOver(t *testing.T) {
 func TestSequencesStayGaplessUnderConcurrentCommands(t *testing.T) {
 	t.Parallel()
 	s, p := setUp(t)
-	r := relay.New(s.DB, p, slog.New(slog.DiscardHandler))
+	r := relay.New(s.DB, p, p, slog.New(slog.DiscardHandler))
 	var commands sync.WaitGroup
 	for worker := range 8 {
 		commands.Go(func() {
@@ -213,7 +235,7 @@ func TestSequencesStayGaplessUnderConcurrentCommands(t *testing.T) {
 func TestALateCommitIsNotLeftBelowTheFloor(t *testing.T) {
 	t.Parallel()
 	s, p := setUp(t)
-	r := relay.New(s.DB, p, slog.New(slog.DiscardHandler))
+	r := relay.New(s.DB, p, p, slog.New(slog.DiscardHandler))
 	emitted, commit, done := make(chan struct{}), make(chan struct{}), make(chan error)
 	go func() {
 		done <- s.DB.InUnit(context.Background(), func(ctx context.Context, u *choreo.Unit) error {
@@ -246,5 +268,76 @@ func TestALateCommitIsNotLeftBelowTheFloor(t *testing.T) {
 	}
 	if n := s.Count(`select count(*) from choreo.outbox`); n != 0 {
 		t.Errorf("%d facts are left in the outbox", n)
+	}
+}
+
+// What a relay that died had published and not noted is not published again.
+func TestTheNextRelayReadsKafkaBack(t *testing.T) {
+	t.Parallel()
+	s, p := setUp(t)
+	for n := range 3 {
+		s.Emit("tick", ticked{"c", n})
+	}
+	if err := drain(t, relay.New(s.DB, p, p, slog.New(slog.DiscardHandler))); err != nil {
+		t.Fatal(err)
+	}
+	for _, query := range []string{`update choreo.forwarded set sequence = 1, next_offset = 1`, `delete from choreo.leases`} {
+		if _, err := s.DB.Pool().Exec(query); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Emit("tick", ticked{"c", 3})
+	if err := drain(t, relay.New(s.DB, p, p, slog.New(slog.DiscardHandler))); err != nil {
+		t.Fatal(err)
+	}
+	for _, sequences := range p.out {
+		if fmt.Sprint(sequences) != "[1 2 3 4]" {
+			t.Errorf("published %v, want 1 to 4 once each", sequences)
+		}
+	}
+}
+
+// A database that was restored from a backup must not give out sequences twice.
+func TestARewoundDatabaseIsRefusedUntilItHasANewSource(t *testing.T) {
+	t.Parallel()
+	s, p := setUp(t)
+	for n := range 3 {
+		s.Emit("tick", ticked{"c", n})
+	}
+	if err := drain(t, relay.New(s.DB, p, p, slog.New(slog.DiscardHandler))); err != nil {
+		t.Fatal(err)
+	}
+	for _, query := range []string{ // as a backup taken after the first fact has it
+		`delete from choreo.event_log where sequence > 1`, `update choreo.streams set head = 1`,
+		`update choreo.forwarded set sequence = 1, next_offset = 1`, `update choreo.log_head set position = 1`, `delete from choreo.leases`,
+	} {
+		if _, err := s.DB.Pool().Exec(query); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Emit("tick", ticked{"c", 10})
+	if err := drain(t, relay.New(s.DB, p, p, slog.New(slog.DiscardHandler))); !errors.Is(err, relay.ErrRewound) {
+		t.Fatalf("a rewound database was relayed: %v", err)
+	}
+	if _, err := choreo.NewEpoch(t.Context(), s.DB.Pool()); !errors.Is(err, choreo.ErrRelayActive) {
+		t.Errorf("a new source while a relay is active: %v", err)
+	}
+	if _, err := s.DB.Pool().Exec(`delete from choreo.leases`); err != nil {
+		t.Fatal(err)
+	}
+	source, err := choreo.NewEpoch(t.Context(), s.DB.Pool())
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := choreo.Open(t.Context(), s.DB.Pool(), s.DB.Flow(), choreo.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := drain(t, relay.New(again, p, p, slog.New(slog.DiscardHandler))); err != nil {
+		t.Fatal(err)
+	}
+	if again.Source() != source || s.Count(`select count(*) from choreo.event_log l join choreo.streams s on s.id = l.stream
+		where s.source = $1 and l.sequence = 1`, source) != 1 {
+		t.Errorf("the new source %s does not start again at 1", source)
 	}
 }

@@ -194,7 +194,7 @@ func readTaken(ctx context.Context, tx *sql.Tx, facts map[string][]fact) (map[ta
 	rows, err := tx.QueryContext(ctx, `
 		select w.consumer, l.event_id from choreo.event_log l
 		join choreo.streams s on s.id = l.stream
-		join choreo.watermarks w on w.topic = s.topic and w.partition = s.partition and w.sequence >= l.sequence
+		join choreo.watermarks w on w.source = s.source and w.topic = s.topic and w.partition = s.partition and w.sequence >= l.sequence
 		where l.event_id = any ($1)
 		union all
 		select c, l.event_id from choreo.event_log l, unnest(string_to_array(l.ran_in, ',')) c where l.event_id = any ($1)

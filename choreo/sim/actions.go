@@ -95,7 +95,7 @@ func (s *Sim) relayOnce(i int) *process {
 		r.busy = nil
 		switch {
 		case errors.Is(err, errDied):
-			r.relay, r.dirty = relay.New(s.DB, s.kafka, slog.New(slog.DiscardHandler)), true
+			r.relay, r.dirty = relay.New(s.DB, s.kafka, s.kafka, slog.New(slog.DiscardHandler)), true
 		case errors.Is(err, relay.ErrStandby):
 			r.dirty = s.relays[1-i].dirty && s.relays[1-i].busy == nil && s.chance(0.2)
 			s.counts["relay stands by"]++

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -49,6 +50,21 @@ func (k *kafka) append(topic string, r *wire.Record) {
 	stored := *r
 	stored.Topic, stored.TopicID, stored.Offset = topic, t.id, p.end()
 	p.records = append(p.records, &stored)
+	r.Offset = stored.Offset
+}
+
+// ReadFrom is the relay's: it reads a partition back to its end.
+func (k *kafka) ReadFrom(_ context.Context, topic string, partition int32, offset int64, each func(*wire.Record) error) error {
+	p := k.topics[topic].partitions[partition]
+	if offset < p.first || offset > p.end() {
+		offset = p.first
+	}
+	for _, r := range p.records[offset-p.first:] {
+		if err := each(r); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 var errBroker = errors.New("the simulated broker does not answer")

@@ -111,6 +111,16 @@ func (p *process) park(k kind, what string) verdict {
 	return <-p.resume
 }
 
+// Pause lets others have a turn: a provider is at work. It tells whether the
+// process that asked it is still there to be answered.
+func Pause(ctx context.Context, what string) bool {
+	p := processOf(ctx)
+	if p != nil && !p.dead {
+		p.park(atWoken, what)
+	}
+	return p == nil || !p.dead
+}
+
 // released waits for the turn after a statement that had to wait for a lock.
 func (p *process) released() {
 	if p.waited.Swap(false) {

@@ -281,7 +281,7 @@ func (s *Sim) setUp(ctx context.Context) error {
 	}
 	quiet := slog.New(slog.DiscardHandler)
 	for i := range s.relays {
-		s.relays[i] = &relayer{relay: relay.New(s.DB, s.kafka, quiet)}
+		s.relays[i] = &relayer{relay: relay.New(s.DB, s.kafka, s.kafka, quiet)}
 		s.runners[i] = steps.NewRunner(s.DB, flow.Consumers(), steps.Options{Jitter: s.rand.Float64, Unrenewed: true,
 			CallTimeout: time.Hour})
 	}

@@ -176,7 +176,7 @@ func (a *app) runRelay(ctx context.Context) error {
 	defer publisher.Close() //nolint:errcheck // what was not acknowledged is published again
 	listener, notes := a.listen(choreo.OutboxChannel)
 	defer listener.Close() //nolint:errcheck // it only says that it was closed before
-	return relay.New(a.db, publisher, a.log).Run(ctx, notes)
+	return relay.New(a.db, publisher, broker.NewReader(a.broker), a.log).Run(ctx, notes)
 }
 
 // listen hears a channel of the database; while it is not connected nothing

@@ -62,16 +62,16 @@ func perform(ctx context.Context, o demo.Options, verify, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	run, clear := demo.Run, ""
+	run, clearLine := demo.Run, ""
 	if verify {
 		run = demo.Verify
 	}
 	if info, err := os.Stderr.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
-		clear = "\r\x1b[K"
-		o.Progress = func(text string) { fmt.Fprint(os.Stderr, clear, text) }
+		clearLine = "\r\x1b[K"
+		o.Progress = func(text string) { fmt.Fprint(os.Stderr, clearLine, text) }
 	}
 	report, err := run(ctx, o)
-	fmt.Fprint(os.Stderr, clear)
+	fmt.Fprint(os.Stderr, clearLine)
 	if err != nil {
 		return err
 	}

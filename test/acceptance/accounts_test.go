@@ -22,7 +22,7 @@ func (s *system) mailState(t *testing.T, p person, want string) {
 	})
 }
 
-func signUpDoesNotWait(t *testing.T, s shared) {
+func (s shared) signUpDoesNotWait(t *testing.T) {
 	// Others hash passwords on the same cores: the best of a few counts.
 	var p person
 	for range 6 {
@@ -46,7 +46,8 @@ func signUpDoesNotWait(t *testing.T, s shared) {
 	}
 }
 
-func refusedMail(t *testing.T, s shared) {
+func (s shared) refusedMail(t *testing.T) {
+	t.Parallel()
 	p := s.signUp(t, "bounce")
 	s.mailState(t, p, "failed")
 	if g := s.settled(t, p.saga); g.Outcome != "failed" || g.has("accounts.VerificationMailFailed") != 1 {
@@ -57,7 +58,8 @@ func refusedMail(t *testing.T, s shared) {
 	}
 }
 
-func mailsDoNotWait(t *testing.T, s shared) {
+func (s shared) mailsDoNotWait(t *testing.T) {
+	t.Parallel()
 	// Each few people sign up behind a slow mailbox of their own, so that one is
 	// being waited for however long all of it takes.
 	const groups, each = 6, 5
@@ -96,7 +98,8 @@ func mailsDoNotWait(t *testing.T, s shared) {
 	}
 }
 
-func verification(t *testing.T, s shared) {
+func (s shared) verification(t *testing.T) {
+	t.Parallel()
 	p := s.join(t, "flaky") // fails twice, then comes
 	s.mailState(t, p, "sent")
 	mail := s.mails(t, p.email, "verification", "succeeded")

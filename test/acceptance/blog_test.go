@@ -51,7 +51,8 @@ func (s *system) filesOf(t *testing.T, postID string) (files []string) {
 	return files
 }
 
-func postIsPublished(t *testing.T, s shared) {
+func (s shared) postIsPublished(t *testing.T) {
+	t.Parallel()
 	author, other, mark := s.join(t, "author"), s.join(t, "other"), token()
 	tags := []string{"old-" + mark, "größe-" + mark, "new-" + mark}
 	first, _ := s.write(t, other, tags[:2])
@@ -142,14 +143,16 @@ func (s shared) tookBack(t *testing.T, author person, id, saga, mark string, tem
 	}
 }
 
-func corruptFile(t *testing.T, s shared) {
+func (s shared) corruptFile(t *testing.T) {
+	t.Parallel()
 	author, mark := s.join(t, "author"), token()
 	good, bad := s.upload(t, author, "good.png", picture(33)), s.upload(t, author, "corrupt.png", picture(34))
 	id, saga := s.write(t, author, []string{"a-" + mark, "b-" + mark, "c-" + mark}, good, bad)
 	s.tookBack(t, author, id, saga, mark, []string{good, bad})
 }
 
-func forbiddenTag(t *testing.T, s shared) {
+func (s shared) forbiddenTag(t *testing.T) {
+	t.Parallel()
 	author, mark := s.join(t, "author"), token()
 	files := []string{s.upload(t, author, "one.png", picture(35)), s.upload(t, author, "two.png", picture(36))}
 	id, saga := s.write(t, author, []string{"a-" + mark, " Forbidden ", "b-" + mark}, files...)
@@ -159,7 +162,8 @@ func forbiddenTag(t *testing.T, s shared) {
 	s.postIn(t, again, "published")
 }
 
-func postIsDeleted(t *testing.T, s shared) {
+func (s shared) postIsDeleted(t *testing.T) {
+	t.Parallel()
 	author, mark := s.join(t, "author"), token()
 	shares, _ := s.write(t, author, []string{"both-" + mark})
 	file := s.upload(t, author, "one.png", picture(37))

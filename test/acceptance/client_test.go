@@ -253,12 +253,12 @@ func (s *system) cancel(t *testing.T, buyer person, id string) *answer {
 	return s.call(t, http.StatusAccepted, http.MethodPost, "/orders/"+id+"/cancellation", buyer.token, nil)
 }
 
-// until waits for a state of an order.
-func (s *system) until(t *testing.T, id, state string) {
+// confirmed waits until an order is paid.
+func (s *system) confirmed(t *testing.T, id string) {
 	t.Helper()
 	eventually(t, 30*time.Second, func() error {
-		if o := s.order(t, id); o.State != state {
-			return fmt.Errorf("order %s is %s; want %s", id, o.State, state)
+		if o := s.order(t, id); o.State != "confirmed" {
+			return fmt.Errorf("order %s is %s; want confirmed", id, o.State)
 		}
 		return nil
 	})

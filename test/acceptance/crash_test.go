@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -122,7 +123,7 @@ func TestWhatStandsInTheWay(t *testing.T) {
 	} {
 		out, err := s.run(c.args...)
 		var exit *exec.ExitError
-		if !errors.As(err, &exit) || exit.ExitCode() != c.code || !bytes.Contains([]byte(out), []byte(c.says)) {
+		if !errors.As(err, &exit) || exit.ExitCode() != c.code || !strings.Contains(out, c.says) {
 			t.Errorf("troupe %q: %v, %s; want exit code %d and a word about %s", c.args, err, out, c.code, c.says)
 		}
 	}

@@ -1,6 +1,7 @@
 package acceptance
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -61,7 +62,7 @@ func (s shared) factsOnKafka(t *testing.T) {
 		if seen[name]++; !strings.HasPrefix(name, topic+".") {
 			t.Errorf("%s stands in topic %s", name, topic)
 		}
-		if first := id.FindSubmatch(r.Value); first == nil || string(first[1]) != string(r.Key) {
+		if first := id.FindSubmatch(r.Value); len(first) != 2 || !bytes.Equal(first[1], r.Key) {
 			t.Errorf("the key of a %s is %s, and its first field is not: %s", name, r.Key, r.Value)
 		}
 		if want := partitionOf(r.Topic, string(r.Key), 8); r.Partition != want {
@@ -94,7 +95,8 @@ func (s shared) factsOnKafka(t *testing.T) {
 }
 
 // bareRecord is what the stock console producer writes: a type, a key, a value.
-func bareRecord(t *testing.T, s shared) {
+func (s shared) bareRecord(t *testing.T) {
+	t.Parallel()
 	author, mark := s.join(t, "author"), token()
 	id, _ := s.write(t, author, []string{"before-" + mark})
 	s.postIn(t, id, "published")
@@ -164,6 +166,7 @@ func (s shared) noMarkers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer rows.Close()
 	type column struct{ table, name, kind string }
 	var columns []column
 	for rows.Next() {

@@ -3,6 +3,7 @@ package acceptance
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"strings"
 	"testing"
 )
@@ -15,7 +16,8 @@ type problem struct {
 }
 
 // badRequests are refused with the right status, and change nothing.
-func badRequests(t *testing.T, s shared) {
+func (s shared) badRequests(t *testing.T) {
+	t.Parallel()
 	me, other := s.join(t, "me"), s.join(t, "other")
 	s.mailState(t, me, "sent")
 	s.mailState(t, other, "sent")
@@ -39,10 +41,7 @@ func badRequests(t *testing.T, s shared) {
 	}
 	account := map[string]string{"email": s.email("new"), "password": password, "name": "Marker Name"}
 	unlike := func(field, value string) map[string]string {
-		c := map[string]string{}
-		for k, v := range account {
-			c[k] = v
-		}
+		c := maps.Clone(account)
 		c[field] = value
 		return c
 	}

@@ -31,6 +31,7 @@ func (s *system) kafkaClient(t *testing.T, options ...kgo.Opt) *kgo.Client {
 }
 
 func patience(t *testing.T) context.Context {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	t.Cleanup(cancel)
 	return ctx
@@ -43,7 +44,7 @@ func (s *system) ends(t *testing.T, c *kgo.Client) offsets {
 	meta := kmsg.NewPtrMetadataRequest()
 	for _, name := range topics {
 		topic := kmsg.NewMetadataRequestTopic()
-		topic.Topic = kmsg.StringPtr(s.prefix + name)
+		topic.Topic = new(s.prefix + name)
 		meta.Topics = append(meta.Topics, topic)
 	}
 	known, err := meta.RequestWith(ctx, c)

@@ -47,7 +47,7 @@ func runTests(m *testing.M) (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // it is below the system's temporary folder
+	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "troupe")
 	build := exec.Command("go", "build", "-o", binary, "../../cmd/troupe")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -61,7 +61,7 @@ func runTests(m *testing.M) (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
-	defer server.Stop(context.Background()) //nolint:errcheck // it ends with us in any case
+	defer server.Stop(context.Background())
 	return m.Run(), nil
 }
 

@@ -25,7 +25,8 @@ func (s *system) comesOut(t *testing.T, id, saga string, want orderBody, charges
 	return g
 }
 
-func orders(t *testing.T, s shared) {
+func (s shared) orders(t *testing.T) {
+	t.Parallel()
 	buyer := s.join(t, "buyer")
 	const none = "none"
 	for _, c := range []struct {
@@ -52,10 +53,11 @@ func orders(t *testing.T, s shared) {
 	}
 }
 
-func refundedOnce(t *testing.T, s shared) {
+func (s shared) refundedOnce(t *testing.T) {
+	t.Parallel()
 	buyer := s.join(t, "buyer")
 	id, saga := s.place(t, buyer, "tok_visa")
-	s.until(t, id, "confirmed")
+	s.confirmed(t, id)
 	event := s.cancel(t, buyer, id).header.Get("Troupe-Event")
 	if event == "" {
 		t.Error("the cancellation answers no event")
@@ -73,10 +75,11 @@ func refundedOnce(t *testing.T, s shared) {
 	}
 }
 
-func refundOwed(t *testing.T, s shared) {
+func (s shared) refundOwed(t *testing.T) {
+	t.Parallel()
 	buyer := s.join(t, "buyer")
 	id, saga := s.place(t, buyer, "tok_refund_fails")
-	s.until(t, id, "confirmed")
+	s.confirmed(t, id)
 	s.cancel(t, buyer, id)
 	g := s.comesOut(t, id, saga, orderBody{State: "canceled", RefundStatus: "failed"}, 1, 0)
 	if len(g.Owed) != 1 || g.Owed[0].Undo != "refund-payment" || g.Owed[0].Of != "capture-payment" {
@@ -84,7 +87,8 @@ func refundOwed(t *testing.T, s shared) {
 	}
 }
 
-func canceledInCapture(t *testing.T, s shared) {
+func (s shared) canceledInCapture(t *testing.T) {
+	t.Parallel()
 	buyer := s.join(t, "buyer")
 	for _, card := range []string{"tok_slow", "tok_timeout_after_charge"} {
 		t.Run(card, func(t *testing.T) {
@@ -107,10 +111,11 @@ func canceledInCapture(t *testing.T, s shared) {
 	}
 }
 
-func shipped(t *testing.T, s shared) {
+func (s shared) shipped(t *testing.T) {
+	t.Parallel()
 	buyer := s.join(t, "buyer")
 	id, saga := s.place(t, buyer, "tok_visa")
-	s.until(t, id, "confirmed")
+	s.confirmed(t, id)
 	s.call(t, http.StatusOK, http.MethodPost, "/orders/"+id+"/shipment", staff, nil)
 	s.call(t, http.StatusConflict, http.MethodPost, "/orders/"+id+"/shipment", staff, nil)
 	s.call(t, http.StatusConflict, http.MethodPost, "/orders/"+id+"/cancellation", buyer.token, nil)

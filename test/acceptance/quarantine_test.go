@@ -22,7 +22,7 @@ func TestBadRecords(t *testing.T) {
 	buyer := s.join(t, "buyer")
 	paid, paidSaga := s.place(t, buyer, "tok_visa")
 	refunded, refundedSaga := s.place(t, buyer, "tok_visa")
-	s.until(t, refunded, "confirmed")
+	s.confirmed(t, refunded)
 	s.cancel(t, buyer, refunded)
 	file := s.upload(t, buyer, "one.png", picture(9))
 	post, postSaga := s.write(t, buyer, []string{"before"}, file)
@@ -30,13 +30,13 @@ func TestBadRecords(t *testing.T) {
 		s.settled(t, saga)
 	}
 	s.quiet(t)
-	before, real := s.everything(t, strict), s.records(t)
+	before, ours := s.everything(t, strict), s.records(t)
 
 	// Copies of our own records, in their place, in another partition and without
 	// their sequence, are nothing new to anybody.
 	for _, name := range topics {
 		for p := range int32(partitions) {
-			s.produce(t, copies(s.prefix+name, p, real)...)
+			s.produce(t, copies(s.prefix+name, p, ours)...)
 		}
 	}
 	s.quiet(t)
@@ -47,7 +47,7 @@ func TestBadRecords(t *testing.T) {
 	before = s.everything(t, done)
 	for _, name := range topics {
 		for p := range int32(partitions) {
-			s.produce(t, bad(s.prefix+name, p, real)...)
+			s.produce(t, bad(s.prefix+name, p, ours)...)
 		}
 	}
 	s.quiet(t)
@@ -116,6 +116,9 @@ func (s shared) everything(t *testing.T, how int) (lines []string) {
 		}
 		tables = append(tables, table)
 	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 	if how == strict {
 		tables = append(tables, "choreo.event_log", "choreo.outbox")
 	}
@@ -141,8 +144,8 @@ func (s shared) unchanged(t *testing.T, by string, before, after []string) {
 }
 
 // copies are the real records of a topic again, for one partition.
-func copies(topic string, partition int32, real []*kgo.Record) (list []*kgo.Record) {
-	for _, r := range real {
+func copies(topic string, partition int32, ours []*kgo.Record) (list []*kgo.Record) {
+	for _, r := range ours {
 		if r.Topic != topic {
 			continue
 		}
@@ -155,7 +158,7 @@ func copies(topic string, partition int32, real []*kgo.Record) (list []*kgo.Reco
 }
 
 // bad are records that nobody should have written, for one partition.
-func bad(topic string, partition int32, real []*kgo.Record) (list []*kgo.Record) {
+func bad(topic string, partition int32, ours []*kgo.Record) (list []*kgo.Record) {
 	add := func(key, value []byte, headers ...string) {
 		r := &kgo.Record{Topic: topic, Partition: partition, Key: key, Value: value}
 		for i := 0; i+1 < len(headers); i += 2 {
@@ -163,9 +166,9 @@ func bad(topic string, partition int32, real []*kgo.Record) (list []*kgo.Record)
 		}
 		list = append(list, r)
 	}
-	source := header(real[0], "ce_source")
+	source := header(ours[0], "ce_source")
 	kinds := map[string]bool{}
-	for _, r := range real {
+	for _, r := range ours {
 		if r.Topic != topic {
 			continue
 		}

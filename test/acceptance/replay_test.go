@@ -17,7 +17,7 @@ func TestRewoundGroupsDoNothingAgain(t *testing.T) {
 	for _, card := range []string{"tok_visa", "tok_refund_fails", "tok_declined", "tok_timeout_after_charge"} {
 		id, saga := s.place(t, buyer, card)
 		if sagas = append(sagas, saga); card == "tok_visa" || card == "tok_refund_fails" {
-			s.until(t, id, "confirmed")
+			s.confirmed(t, id)
 			s.cancel(t, buyer, id)
 		}
 	}
@@ -53,7 +53,7 @@ func TestRewoundGroupsDoNothingAgain(t *testing.T) {
 	}
 	s.unchanged(t, "reading everything again", before, s.everything(t, strict))
 	// And it goes on from there.
-	s.until(t, kept, "confirmed")
+	s.confirmed(t, kept)
 	s.cancel(t, buyer, kept)
 	s.comesOut(t, kept, sagas[7], orderBody{State: "canceled", RefundStatus: "completed"}, 1, 1)
 }

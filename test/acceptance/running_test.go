@@ -16,29 +16,22 @@ func TestARunningSystem(t *testing.T) {
 	t.Parallel()
 	url, db := database(t)
 	s := shared{up(t, onDatabase(url), with("TROUPE_LOG_LEVEL", "DEBUG")), db}
-	t.Run("sign-up does not wait for its mail", func(t *testing.T) { signUpDoesNotWait(t, s) })
+	t.Run("sign-up does not wait for its mail", s.signUpDoesNotWait)
 	t.Run("together", func(t *testing.T) {
-		for name, test := range map[string]func(*testing.T, shared){
-			"a refused mail refuses no sign-up":           refusedMail,
-			"mails do not wait for a slow one":            mailsDoNotWait,
-			"an account is verified by its mail":          verification,
-			"a post gets its tags and files":              postIsPublished,
-			"a corrupt file withdraws the post":           corruptFile,
-			"a forbidden tag withdraws the post":          forbiddenTag,
-			"a deleted post leaves nothing":               postIsDeleted,
-			"orders come out as their cards say":          orders,
-			"a canceled order is refunded once":           refundedOnce,
-			"a refund that fails is owed":                 refundOwed,
-			"an order is canceled while its capture runs": canceledInCapture,
-			"a shipped order stays":                       shipped,
-			"bad requests are refused":                    badRequests,
-			"a bare record from another producer":         bareRecord,
-		} {
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				test(t, s)
-			})
-		}
+		t.Run("a refused mail refuses no sign-up", s.refusedMail)
+		t.Run("mails do not wait for a slow one", s.mailsDoNotWait)
+		t.Run("an account is verified by its mail", s.verification)
+		t.Run("a post gets its tags and files", s.postIsPublished)
+		t.Run("a corrupt file withdraws the post", s.corruptFile)
+		t.Run("a forbidden tag withdraws the post", s.forbiddenTag)
+		t.Run("a deleted post leaves nothing", s.postIsDeleted)
+		t.Run("orders come out as their cards say", s.orders)
+		t.Run("a canceled order is refunded once", s.refundedOnce)
+		t.Run("a refund that fails is owed", s.refundOwed)
+		t.Run("an order is canceled while its capture runs", s.canceledInCapture)
+		t.Run("a shipped order stays", s.shipped)
+		t.Run("bad requests are refused", s.badRequests)
+		t.Run("a bare record from another producer", s.bareRecord)
 	})
 	if t.Failed() {
 		return // the rest is about all that was done above

@@ -35,6 +35,7 @@ type bench struct {
 
 	brokerName, postgresName string
 	worlds                   int
+	profile                  *os.File // of the run under way, nil where none is wanted
 }
 
 // start starts what is not given.

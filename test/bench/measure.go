@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"runtime/pprof"
 	"time"
 )
 
@@ -28,12 +27,9 @@ type pair struct {
 
 // measured is what a run gave: a rate, or how long each event took.
 type measured struct {
-	perSecond float64
-	took      []time.Duration
-}
-
-func rate(events int, took time.Duration) *measured {
-	return &measured{perSecond: float64(events) / took.Seconds()}
+	perSecond   float64
+	took        []time.Duration
+	cpuPerEvent float64 // µs of this process and Postgres
 }
 
 // value is the figure of the row: the rate, or the median in milliseconds.
@@ -70,35 +66,24 @@ func (b *bench) measure(ctx context.Context, r *row) (_ *results, err error) {
 			if b.side != "both" && b.side != side.name {
 				continue
 			}
-			profiled := b.cpuprofile != "" && round == 1 && side.name == "ours"
-			m, err := b.once(ctx, r, profiled, func() (*measured, error) { return side.run(ctx, round == 0) })
+			if b.cpuprofile != "" && round == 1 && side.name == "ours" {
+				if b.profile, err = os.Create(b.cpuprofile + "." + r.name); err != nil {
+					return nil, err
+				}
+			}
+			runtime.GC() // what the round before left is not this one's
+			m, err := side.run(ctx, round == 0)
+			b.profile = nil
 			if err != nil {
 				return nil, fmt.Errorf("%s, round %d: %w", side.name, round, err)
 			}
-			b.say("%s: %s round %d: %.4g %s", r.name, side.name, round, m.value(), r.unit)
+			b.say("%s: %s round %d: %.4g %s, %.3g µs of processor time each", r.name, side.name, round, m.value(), r.unit, m.cpuPerEvent)
 			if round > 0 {
 				*side.to = append(*side.to, m)
 			}
 		}
 	}
 	return out, nil
-}
-
-func (b *bench) once(ctx context.Context, r *row, profiled bool, run func() (*measured, error)) (*measured, error) {
-	runtime.GC() // what the round before left is not this one's
-	if !profiled {
-		return run()
-	}
-	f, err := os.Create(b.cpuprofile + "." + r.name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if err := pprof.StartCPUProfile(f); err != nil {
-		return nil, err
-	}
-	defer pprof.StopCPUProfile()
-	return run()
 }
 
 func (b *bench) say(format string, args ...any) {
@@ -109,9 +94,13 @@ func (b *bench) say(format string, args ...any) {
 
 // await looks every two milliseconds until done says so.
 func await(ctx context.Context, what string, done func() (bool, error)) error {
+	return awaitEvery(ctx, 2*time.Millisecond, what, done)
+}
+
+func awaitEvery(ctx context.Context, interval time.Duration, what string, done func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
-	tick := time.NewTicker(2 * time.Millisecond)
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
 		if ok, err := done(); ok || err != nil {

@@ -69,7 +69,7 @@ func (e *engine) runRelay(ctx context.Context) (stop func() error, err error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan error, 1)
-	r := relay.New(e.db, publisher, e.log)
+	r := relay.New(e.db, publisher, broker.NewReader(e.broker), e.log)
 	go func() { done <- r.Run(ctx, listener.NotificationChannel()) }()
 	return func() error {
 		cancel()
@@ -77,21 +77,15 @@ func (e *engine) runRelay(ctx context.Context) (stop func() error, err error) {
 	}, nil
 }
 
-// deposit commits the events of a stream by commands of 500 each.
-func (e *engine) deposit(ctx context.Context, s *stream, from, to int) error {
-	const at = 500
-	for i := from; i < to; i += at {
-		_, err := choreo.Commit(ctx, e.db, "deposit", func(_ context.Context, tx *choreo.Tx) error {
-			for j := i; j < min(i+at, to); j++ {
-				tx.Emit(s.at(j))
-			}
-			return nil
-		})
-		if err != nil {
-			return err
+// deposit commits some events in one command.
+func (e *engine) deposit(ctx context.Context, events []deposited) error {
+	_, err := choreo.Commit(ctx, e.db, "deposit", func(_ context.Context, tx *choreo.Tx) error {
+		for _, d := range events {
+			tx.Emit(d)
 		}
-	}
-	return nil
+		return nil
+	})
+	return err
 }
 
 // preload brings the events of a stream to Kafka as they come there in life:
@@ -101,7 +95,7 @@ func (e *engine) preload(ctx context.Context, s *stream) error {
 	if err != nil {
 		return err
 	}
-	err = e.deposit(ctx, s, 0, s.events)
+	err = s.fill(ctx, 500, e.deposit)
 	if err == nil {
 		err = e.awaitForwarded(ctx)
 	}

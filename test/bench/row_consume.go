@@ -6,9 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/google/uuid"
@@ -102,8 +100,8 @@ func (c *ourConsumer) run(ctx context.Context, warmUp bool) (*measured, error) {
 		return nil, err
 	}
 	c.rounds++
-	var first onceTime
-	if err := c.open(ctx, deposits(), c.react(fmt.Sprintf("book-%d", c.rounds), first.note)); err != nil {
+	watch := &stopwatch{bench: c.bench, profile: c.profile}
+	if err := c.open(ctx, deposits(), c.react(fmt.Sprintf("book-%d", c.rounds), watch.start)); err != nil {
 		return nil, err
 	}
 	until := c.events.events
@@ -114,26 +112,17 @@ func (c *ourConsumer) run(ctx context.Context, warmUp bool) (*measured, error) {
 	if err != nil {
 		return nil, err
 	}
-	var last time.Time
 	err = await(ctx, "our consumer", func() (bool, error) {
 		n, err := r.counted(consume.Applied)
-		last = time.Now()
 		return n >= until, err
 	})
+	watch.stop()
 	if err := errors.Join(err, r.stop()); err != nil || warmUp {
 		return &measured{}, err
 	}
-	return rate(until, last.Sub(first.at)), checkBooked(ctx, c.pool, c.events,
+	return watch.rate(until), checkBooked(ctx, c.pool, c.events,
 		`select key, (convert_from(data, 'utf8')::jsonb ->> 'n')::int from choreo.outbox order by id`)
 }
-
-// onceTime notes when something came first.
-type onceTime struct {
-	once sync.Once
-	at   time.Time
-}
-
-func (o *onceTime) note() { o.once.Do(func() { o.at = time.Now() }) }
 
 type stockConsumer struct {
 	*stock
@@ -164,9 +153,9 @@ func prepareStockConsumer(ctx context.Context, w *world, s *stream) (*stockConsu
 }
 
 // book is the handler: one row update, one row into the outbox.
-func (c *stockConsumer) book(first *onceTime) stockHandler {
+func (c *stockConsumer) book(watch *stopwatch) stockHandler {
 	return func(ctx context.Context, tx *sql.Tx, m *message.Message) error {
-		first.note()
+		watch.start()
 		var d deposited
 		if err := json.Unmarshal(m.Payload, &d); err != nil {
 			return err
@@ -202,22 +191,21 @@ func (c *stockConsumer) run(ctx context.Context, warmUp bool) (*measured, error)
 	if err != nil {
 		return nil, err
 	}
-	var first onceTime
+	watch := &stopwatch{bench: c.bench, profile: c.profile}
 	var applied atomic.Int64
-	router.AddConsumerHandler(name, c.topic, sub, c.handle(name, &applied, c.book(&first)))
+	router.AddConsumerHandler(name, c.topic, sub, c.handle(name, &applied, c.book(watch)))
 	stop := background(ctx, router.Run, router.Close)
 	until := c.events.events
 	if warmUp {
 		until /= 10
 	}
-	var last time.Time
 	err = await(ctx, "the stock consumer", func() (bool, error) {
-		last = time.Now()
 		return applied.Load() >= int64(until), nil
 	})
+	watch.stop()
 	if err := errors.Join(err, stop()); err != nil || warmUp {
 		return &measured{}, err
 	}
-	return rate(until, last.Sub(first.at)), checkBooked(ctx, c.pool, c.events,
+	return watch.rate(until), checkBooked(ctx, c.pool, c.events,
 		`select key, (convert_from(data, 'utf8')::jsonb ->> 'n')::int from stock_outbox order by id`)
 }

@@ -12,7 +12,8 @@ import (
 	"github.com/segmentio/kafka-go"
 )
 
-// relaying prepares the row that takes committed facts to Kafka.
+// relaying prepares the row that takes committed facts to Kafka. Both sides have
+// the same backlog, since the stock way is the slower the more there is to do.
 func relaying(ctx context.Context, w *world) (*pair, error) {
 	e, err := newEngine(ctx, w, deposits())
 	if err != nil {
@@ -29,48 +30,42 @@ func relaying(ctx context.Context, w *world) (*pair, error) {
 	if err != nil {
 		return nil, err
 	}
-	ours := &relayRun{world: w, topic: w.prefix + "deposits", events: w.events, commit: e.deposit, relay: e.runRelay, rest: e.awaitForwarded}
-	theirs := &relayRun{world: w, topic: topic, events: w.events / 20, relay: s.runForwarder, rest: s.awaitAcked,
-		commit: func(ctx context.Context, events *stream, from, to int) error {
-			return s.deposit(ctx, topic, events, from, to)
-		}}
+	ours := &relayRun{world: w, topic: w.prefix + "deposits", events: w.events / 2, commit: e.deposit, relay: e.runRelay, rest: e.awaitForwarded}
+	theirs := &relayRun{world: w, topic: topic, events: w.events / 2, relay: s.runForwarder, rest: s.awaitAcked,
+		commit: func(ctx context.Context, events []deposited) error { return s.deposit(ctx, topic, events) }}
 	return &pair{stock: theirs.run, ours: ours.run}, nil
 }
 
-// deposit commits the events of a stream to the stock outbox, 500 at a time.
-func (s *stock) deposit(ctx context.Context, topic string, events *stream, from, to int) error {
-	const at = 500
-	for i := from; i < to; i += at {
-		var messages []*message.Message
-		for j := i; j < min(i+at, to); j++ {
-			d := events.at(j)
-			m, err := stockMessage(d.FactType(), d.Key(), d)
-			if err != nil {
-				return err
-			}
-			messages = append(messages, m)
-		}
-		tx, err := s.pool.BeginTx(ctx, nil)
+// deposit commits some events to the stock outbox.
+func (s *stock) deposit(ctx context.Context, topic string, events []deposited) error {
+	var messages []*message.Message
+	for _, d := range events {
+		m, err := stockMessage(d.FactType(), d.Key(), d)
 		if err != nil {
 			return err
 		}
-		defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
-		if err := s.emit(tx, topic, messages...); err != nil {
-			return err
-		}
-		if err := tx.Commit(); err != nil {
-			return err
-		}
+		messages = append(messages, m)
 	}
-	return nil
+	tx, err := s.pool.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
+	if err := s.emit(tx, topic, messages...); err != nil {
+		return err
+	}
+	return tx.Commit()
 }
+
+// perCommit is how many events a command emits.
+const perCommit = 10
 
 // relayRun is one side: the outbox is filled first, then relayed.
 type relayRun struct {
 	*world
 	topic  string
 	events int
-	commit func(ctx context.Context, s *stream, from, to int) error
+	commit func(context.Context, []deposited) error
 	relay  func(context.Context) (stop func() error, err error)
 	rest   func(context.Context) error // waits until the relay has noted how far it came
 }
@@ -82,7 +77,7 @@ func (r *relayRun) run(ctx context.Context, warmUp bool) (*measured, error) {
 		n /= 10
 	}
 	s := newStream(n)
-	if err := r.commit(ctx, s, 0, n); err != nil {
+	if err := s.fill(ctx, perCommit, r.commit); err != nil {
 		return nil, err
 	}
 	if err := settle(ctx, r.pool); err != nil {
@@ -92,24 +87,24 @@ func (r *relayRun) run(ctx context.Context, warmUp bool) (*measured, error) {
 	if err != nil {
 		return nil, err
 	}
-	began := time.Now()
+	watch := &stopwatch{bench: r.bench, profile: r.profile}
+	watch.start()
 	stop, err := r.relay(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var last time.Time
-	err = await(ctx, "the relay", func() (bool, error) {
+	err = awaitEvery(ctx, 20*time.Millisecond, "the relay", func() (bool, error) {
 		after, err := r.ends(ctx, r.topic)
-		last = time.Now()
 		return total(after)-total(before) >= int64(n), err
 	})
+	watch.stop()
 	if err == nil {
 		err = r.rest(ctx)
 	}
 	if err := errors.Join(err, stop()); err != nil {
 		return nil, err
 	}
-	return rate(n, last.Sub(began)), r.checkTopic(ctx, r.topic, before, s)
+	return watch.rate(n), r.checkTopic(ctx, r.topic, before, s)
 }
 
 // ends are the next offsets of a topic's partitions.

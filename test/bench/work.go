@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/lib/pq"
+	"golang.org/x/sync/errgroup"
 )
 
 // eventBytes is the size of an event's JSON; eventPartitions of each topic.
@@ -74,6 +75,33 @@ func (s *stream) ledger() *ledger {
 		l.expects(s.keys[i%len(s.keys)], 1+i/len(s.keys))
 	}
 	return l
+}
+
+// writers is how many commit at the same time where that is not measured.
+const writers = 8
+
+// fill hands the events to commit, some at a time, from several goroutines; those
+// of one account come in order.
+func (s *stream) fill(ctx context.Context, at int, commit func(context.Context, []deposited) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for w := range writers {
+		g.Go(func() error {
+			var some []deposited
+			for i := range s.events {
+				if i%len(s.keys)%writers == w {
+					some = append(some, s.at(i))
+				}
+				if len(some) == at || i == s.events-1 && len(some) > 0 {
+					if err := commit(ctx, some); err != nil {
+						return err
+					}
+					some = nil
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
 }
 
 // one books one event in a statement of its own.

@@ -134,7 +134,7 @@ func TestFactsOnKafka(t *testing.T) {
 	o := p.order(t, "tok_visa")
 	sys.settled(t, o.saga, "completed")
 	out := kafka(t, "console-consumer", "--topic", "orders", "--from-beginning", "--timeout-ms", "5000",
-		"--property", "print.headers=true", "--property", "print.key=true")
+		"--formatter-property", "print.headers=true", "--formatter-property", "print.key=true")
 	found := map[string]bool{}
 	for line := range strings.Lines(out) {
 		headers, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")

@@ -87,8 +87,7 @@ func docker(args ...string) (string, error) {
 	cmd := exec.Command("docker", append([]string{"compose"}, args...)...)
 	cmd.Dir = "../.."
 	out, err := cmd.Output()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		err = fmt.Errorf("docker compose %s: %w: %s", strings.Join(args, " "), err, exit.Stderr)
 	}
 	return string(out), err

@@ -1,0 +1,82 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"troupe/choreo/wire"
+)
+
+// ErrRewound is a database that was set back behind what it has published: by a
+// restore from a backup. Sequences would be given out twice.
+var ErrRewound = errors.New("Kafka holds facts of this source that the log does not have, so the database was set back: " + //nolint:staticcheck // Kafka is a name
+	"stop all of Troupe, run `troupe source new --execute`, and start again")
+
+// known is a topic partition of our source, as the database knows it.
+type known struct {
+	id                      int
+	topic                   string
+	partition               int32
+	head, forwarded, offset int64
+}
+
+// verify takes the lease and reads each topic partition back from where it was
+// forwarded to its end. Facts of ours up to the log's head were published by a
+// relay that died before it noted so: they need not be published again. One
+// above the head is of a timeline that this database has lost.
+func (r *Relay) verify(ctx context.Context) error {
+	if err := r.hold(ctx, r.db.Pool()); err != nil {
+		return err
+	}
+	streams, err := r.streams(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range streams {
+		to := mark{s.forwarded, s.offset}
+		err := r.reader.ReadFrom(ctx, s.topic, s.partition, s.offset, func(record *wire.Record) error {
+			m, _, err := wire.Parse(record)
+			if err != nil || m.Source != r.db.Source() || m.Sequence != to.sequence+1 {
+				return nil // no fact of ours, or none that follows: a forged sequence does not stop us
+			}
+			if m.Sequence > s.head {
+				return fmt.Errorf("%w (%s/%d holds sequence %d, the log ends at %d)", ErrRewound, s.topic, s.partition, m.Sequence, s.head)
+			}
+			to = mark{m.Sequence, record.Offset + 1}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("reading %s/%d back: %w", s.topic, s.partition, err)
+		}
+		if to.sequence > s.forwarded {
+			if err := r.advance(ctx, s.id, to); err != nil {
+				return err
+			}
+		}
+		if err := r.hold(ctx, r.db.Pool()); err != nil {
+			return err // it took longer than the lease, and another relay has it now
+		}
+	}
+	r.verified = true
+	return nil
+}
+
+func (r *Relay) streams(ctx context.Context) ([]known, error) {
+	rows, err := r.db.Pool().QueryContext(ctx, `select s.id, s.partition, s.topic, s.head, f.sequence, f.next_offset
+		from choreo.streams s join choreo.forwarded f on f.stream = s.id
+		where s.source = $1 order by s.topic, s.partition`, r.db.Source())
+	if err != nil {
+		return nil, fmt.Errorf("reading how far is forwarded: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err says what matters
+	var all []known
+	for rows.Next() {
+		var s known
+		if err := rows.Scan(&s.id, &s.partition, &s.topic, &s.head, &s.forwarded, &s.offset); err != nil {
+			return nil, err
+		}
+		all = append(all, s)
+	}
+	return all, rows.Err()
+}

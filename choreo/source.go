@@ -1,0 +1,40 @@
+package choreo
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+)
+
+// ErrRelayActive is a relay that holds its lease.
+var ErrRelayActive = errors.New("a relay is active: stop all of Troupe first")
+
+// NewEpoch gives the database a new source, after it was set back by a restore:
+// sequences start again under a new ce_source. What Kafka holds of the lost
+// timeline is kept in quarantine by the consumers that meet it, and applied by
+// none. What the log holds of the old source and a consumer has not taken it reads
+// from the log. Everything must be stopped.
+func NewEpoch(ctx context.Context, pool *sql.DB) (source string, err error) {
+	tx, err := pool.BeginTx(ctx, nil)
+	if err != nil {
+		return "", fmt.Errorf("making a new source: %w", err)
+	}
+	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
+	var active bool
+	if err := tx.QueryRowContext(ctx, `select exists (select from choreo.leases
+		where name = 'relay' and until > choreo.troupe_now())`).Scan(&active); err != nil || active {
+		return "", errors.Join(ErrRelayActive, err)
+	}
+	var id string
+	var epoch int
+	err = tx.QueryRowContext(ctx, `update choreo.source set epoch = epoch + 1 returning database_id, epoch`).Scan(&id, &epoch)
+	if err != nil {
+		return "", fmt.Errorf("making a new source: %w", err)
+	}
+	return sourceOf(id, epoch), tx.Commit()
+}
+
+func sourceOf(databaseID string, epoch int) string {
+	return fmt.Sprintf("/troupe/%s/%d", databaseID, epoch)
+}
