@@ -111,7 +111,7 @@ func (s *Stage) Emit(command string, facts ...choreo.Fact) choreo.Receipt {
 // Count runs a query for one number.
 func (s *Stage) Count(query string, args ...any) (n int) {
 	s.t.Helper()
-	if err := s.DB.Pool().QueryRow(query, args...).Scan(&n); err != nil {
+	if err := s.DB.Pool().QueryRowContext(s.t.Context(), query, args...).Scan(&n); err != nil {
 		s.t.Fatalf("%s: %v", query, err)
 	}
 	return n

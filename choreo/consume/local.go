@@ -18,6 +18,11 @@ type Feeder struct {
 	log     *slog.Logger
 }
 
+// NewFeeder makes the feeder of a local consumer's applier.
+func NewFeeder(a *Applier, log *slog.Logger) *Feeder {
+	return &Feeder{applier: a, topics: a.Consumer.Topics(), log: log}
+}
+
 // Run feeds until ctx ends. A hint, or a quarter of a second, makes it look.
 func (f *Feeder) Run(ctx context.Context, hints <-chan struct{}) error {
 	tick := time.NewTicker(250 * time.Millisecond)

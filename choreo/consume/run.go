@@ -69,7 +69,7 @@ func NewProcess(db *choreo.DB, c broker.Config, consumers []*choreo.Consumer, m 
 		}
 		a := &Applier{DB: db, Consumer: consumer, Enqueued: p.runner.Wake}
 		if consumer.Local() {
-			p.feeders = append(p.feeders, &Feeder{applier: a, topics: topics, log: c.Log})
+			p.feeders = append(p.feeders, NewFeeder(a, c.Log))
 			continue
 		}
 		s := broker.NewSubscriber(c, consumer.Name, consumer.Parallel())

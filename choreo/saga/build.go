@@ -34,7 +34,7 @@ func build(flow *choreo.Flow, id string, facts []fact, taken map[taking]bool, op
 				continue
 			}
 			parked = parked || step.state == "parked"
-			s.Expected = append(s.Expected, expect(rule, f, now))
+			s.Expected = append(s.Expected, expect(rule, f))
 		}
 	}
 	s.Owed = owed(flow, facts)
@@ -59,7 +59,7 @@ func startedBy(flow *choreo.Flow, first fact) string {
 	return first.Consumer
 }
 
-func expect(rule *choreo.Rule, f fact, now time.Time) Expected {
+func expect(rule *choreo.Rule, f fact) Expected {
 	e := Expected{Consumer: rule.Consumer, On: f.EventID}
 	if rule.Within > 0 {
 		due := f.At.Add(rule.After + rule.Within)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"troupe/choreo"
@@ -24,7 +25,7 @@ func (s *Sim) start1() *process {
 		}
 	}
 	for i, r := range s.relays {
-		if r.dirty && r.busy == nil {
+		if r.dirty && r.busy == nil && !r.at.After(s.now) {
 			can = append(can, func() *process { return s.relayOnce(i) }, func() *process { return s.relayOnce(i) })
 		}
 	}
@@ -97,7 +98,7 @@ func (s *Sim) relayOnce(i int) *process {
 		case errors.Is(err, errDied):
 			r.relay, r.dirty = relay.New(s.DB, s.kafka, s.kafka, slog.New(slog.DiscardHandler)), true
 		case errors.Is(err, relay.ErrStandby):
-			r.dirty = s.relays[1-i].dirty && s.relays[1-i].busy == nil && s.chance(0.2)
+			r.dirty, r.at = true, s.now.Add(time.Duration(100+s.rand.IntN(500))*time.Millisecond)
 			s.counts["relay stands by"]++
 		case err != nil:
 			r.dirty = true
@@ -110,14 +111,7 @@ func (s *Sim) relayOnce(i int) *process {
 }
 
 func (s *Sim) anyNews(g *group) bool {
-	for _, name := range g.topics {
-		for i := range s.kafka.topics[name].partitions {
-			if s.news(g, spot{name, i}) {
-				return true
-			}
-		}
-	}
-	return false
+	return !g.stuck && slices.ContainsFunc(g.spots, func(at spot) bool { return s.news(g, at) })
 }
 
 // deliver hands a consumer a batch of what there is on its partitions.
@@ -125,21 +119,18 @@ func (s *Sim) deliver(g *group) *process {
 	b := &broker.Batch{}
 	took := map[spot]int64{}
 	most := 1 + s.rand.IntN(20)
-	for _, name := range g.topics {
-		for i := range s.kafka.topics[name].partitions {
-			at := spot{name, i}
-			if !s.news(g, at) || s.chance(0.3) && !s.draining {
-				continue
-			}
-			records, end := s.fetch(g, at, most-len(b.Records))
-			b.Records = append(b.Records, records...)
-			took[at] = g.fetched[at]
-			if end {
-				b.Tails = append(b.Tails, broker.Tail{Topic: name, Partition: int32(i)})
-			}
-			if len(b.Records) == most {
-				break
-			}
+	for _, at := range g.spots {
+		if !s.news(g, at) || len(g.spots) > 1 && s.chance(0.3) && !s.draining {
+			continue
+		}
+		records, end := s.fetch(g, at, most-len(b.Records))
+		b.Records = append(b.Records, records...)
+		took[at] = g.fetched[at]
+		if end {
+			b.Tails = append(b.Tails, broker.Tail{Topic: at.topic, Partition: int32(at.partition)})
+		}
+		if len(b.Records) == most {
+			break
 		}
 	}
 	a := &consume.Applier{DB: s.DB, Consumer: s.DB.Flow().Consumer(g.consumer)}
@@ -158,9 +149,7 @@ func (s *Sim) deliver(g *group) *process {
 		}
 		g.busy = nil
 		if err != nil {
-			if choreo.IsBroken(err) || errors.Is(err, consume.ErrGap) {
-				s.broken(err)
-			}
+			g.stuck = choreo.IsBroken(err) || errors.Is(err, consume.ErrGap)
 			g.rewind()
 			return
 		}
@@ -248,7 +237,7 @@ func (s *Sim) misfortune() {
 	if s.draining || !s.o.Faults || s.current != nil {
 		return
 	}
-	switch x := s.rand.Float64() * 10000; {
+	switch x := s.rand.Float64() * 10000 / s.fury; {
 	case x < 8: // a rebalance: who had the batch is a zombie from now on
 		g := s.groups[s.rand.IntN(len(s.groups))]
 		if g.busy != nil {
@@ -329,14 +318,14 @@ func (s *Sim) verdictFor(p *process) verdict {
 	if s.draining || !s.o.Faults || p.kind == atStart || p.kind == atWoken {
 		return goOn
 	}
-	if x := s.rand.Float64(); p.kind != atBegin && x < 0.004 {
+	if x := s.rand.Float64(); p.kind != atBegin && x < 0.004*s.fury {
 		// It is set aside; others go on. It comes here again.
 		p.wakes = s.tick + 5 + s.rand.IntN(600)
 		s.current = nil
 		s.trace(p.saga, "%s#%d sleeps", p.name, p.id)
 		s.counts["sleeps"]++
 	}
-	x := s.rand.Float64() * 1000
+	x := s.rand.Float64() * 1000 / s.fury
 	switch p.kind {
 	case atBegin, atStatement:
 		switch {

@@ -27,7 +27,7 @@ func (s *Sim) check(ctx context.Context) ([]Violation, error) {
 	if err != nil {
 		return nil, err
 	}
-	var found []Violation
+	found := s.wrong
 	report := func(invariant, saga, format string, args ...any) {
 		found = append(found, Violation{invariant, saga, fmt.Sprintf(format, args...)})
 	}

@@ -112,6 +112,13 @@ type table struct {
 	at      int
 }
 
+func (t *table) text(v driver.Value) string {
+	if b, ok := v.([]byte); ok {
+		return string(b)
+	}
+	return fmt.Sprint(v)
+}
+
 func (t *table) Columns() []string { return t.columns }
 func (t *table) Close() error      { return nil }
 func (t *table) Next(into []driver.Value) error {
@@ -129,12 +136,13 @@ type conn struct {
 	home *connector
 	*backend
 
-	proc   *process // of the transaction under way
-	inTx   bool
-	failed bool // the transaction is, and can only be rolled back
-	bad    bool // the connection is lost
-	wrote  map[string]bool
-	mark   int // how much the process had to note at the savepoint
+	proc       *process // of the transaction under way
+	inTx       bool
+	failed     bool   // the transaction is, and can only be rolled back
+	bad        bool   // the connection is lost
+	emitted    *table // the facts that the transaction put into the outbox
+	wroteSteps bool
+	mark       int // how much the process had to note at the savepoint
 }
 
 // errLost is what a lost connection gives: pq returns the bare errors of its
@@ -251,9 +259,17 @@ func (c *conn) noteStatement(query string, err error) {
 			c.mark = len(c.proc.pending)
 		}
 	case strings.HasPrefix(head, "insert into choreo.outbox"):
-		c.wrote["outbox"] = true
+		if c.proc != nil {
+			c.emitted, err = c.query(`select event_id, type, key, saga, causation, emitter from choreo.outbox
+				where pg_xact_status(xmin::text::xid8) = 'in progress' order by id`, nil)
+			if err != nil {
+				c.sim.broken(err)
+				return
+			}
+			c.sim.emitting(c.emitted)
+		}
 	case strings.Contains(query, "choreo.steps"):
-		c.wrote["steps"] = true
+		c.wroteSteps = true
 	}
 }
 
@@ -281,7 +297,7 @@ func (c *conn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, erro
 	if err != nil {
 		return nil, err
 	}
-	c.inTx, c.failed, c.proc, c.wrote, c.mark = true, false, p, map[string]bool{}, 0
+	c.inTx, c.failed, c.proc, c.emitted, c.wroteSteps, c.mark = true, false, p, nil, false, 0
 	if p != nil {
 		p.pending = nil
 	}
@@ -305,20 +321,11 @@ func (t tx) Commit() error {
 			c.sim.ended.Store(true)
 			return errors.Join(c.exec("rollback"), pq.ErrInFailedTransaction)
 		}
-		var emitted *table
-		if c.wrote["outbox"] && c.proc != nil {
-			var err error
-			emitted, err = c.query(`select event_id, type, key, saga, causation, emitter from choreo.outbox
-				where xmin = pg_current_xact_id()::xid order by id`, nil)
-			if err != nil {
-				return err
-			}
-		}
 		err := c.exec("commit")
 		c.inTx = false
 		c.sim.ended.Store(true)
 		if err == nil && c.proc != nil {
-			c.sim.committed(c.proc, emitted, c.wrote["steps"])
+			c.sim.committed(c.proc, c.emitted, c.wroteSteps)
 		}
 		return err
 	})

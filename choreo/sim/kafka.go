@@ -53,20 +53,6 @@ func (k *kafka) append(topic string, r *wire.Record) {
 	r.Offset = stored.Offset
 }
 
-// ReadFrom is the relay's: it reads a partition back to its end.
-func (k *kafka) ReadFrom(_ context.Context, topic string, partition int32, offset int64, each func(*wire.Record) error) error {
-	p := k.topics[topic].partitions[partition]
-	if offset < p.first || offset > p.end() {
-		offset = p.first
-	}
-	for _, r := range p.records[offset-p.first:] {
-		if err := each(r); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 var errBroker = errors.New("the simulated broker does not answer")
 
 // Publish is Watermill's: it appends the records of batches, unless the
@@ -115,6 +101,20 @@ func (k *kafka) Publish(topic string, messages ...*message.Message) error {
 // Close has nothing to do.
 func (k *kafka) Close() error { return nil }
 
+// ReadFrom is the relay's: it reads a partition back to its end.
+func (k *kafka) ReadFrom(_ context.Context, topic string, partition int32, offset int64, each func(*wire.Record) error) error {
+	p := k.topics[topic].partitions[partition]
+	if offset < p.first || offset > p.end() {
+		offset = p.first
+	}
+	for _, r := range p.records[offset-p.first:] {
+		if err := each(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // expire deletes the oldest records of a partition.
 func (k *kafka) expire(p *partition, n int) {
 	p.first += int64(n)
@@ -131,7 +131,8 @@ type spot struct {
 // far it has committed.
 type group struct {
 	consumer  string
-	topics    []string
+	spots     []spot
+	stuck     bool // its consumer cannot go on
 	fetched   map[spot]int64
 	committed map[spot]int64
 	looked    map[spot]lookedAt // where the end was last told

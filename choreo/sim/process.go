@@ -67,6 +67,7 @@ type process struct {
 	wakes  int // not before this tick
 	whole  bool
 	dead   bool
+	tried  bool // it has called, or failed to load
 	victim bool
 	waited atomic.Bool  // its statement was seen to wait for a lock
 	pid    atomic.Int64 // of the session that runs its statement

@@ -28,6 +28,7 @@ import (
 
 	"troupe/choreo"
 	"troupe/choreo/consume"
+	"troupe/choreo/internal/safeguard"
 	"troupe/choreo/relay"
 	"troupe/choreo/steps"
 )
@@ -60,6 +61,9 @@ type Options struct {
 	// Database is the URL of a database that is migrated and otherwise empty.
 	Database string
 	Verbose  bool // the trace goes to standard error as it comes
+	// Mutation names a safeguard of the engine to be switched off, in a build
+	// with the tag mutations.
+	Mutation string
 	// MaxPoints bounds the run; 0 is enough for the number of sagas.
 	MaxPoints int
 }
@@ -124,11 +128,14 @@ type Sim struct {
 	losses  int
 	settled int // the losses when everything was found at rest
 
+	fury     float64        // how much goes wrong, of this seed
 	outages  map[string]int // consumer -> the tick when its provider is up again
 	strays   int
 	draining bool
 
 	notes    []Note
+	ids      map[string]string // of facts of reactions, by what makes them what they are
+	wrong    []Violation       // seen on the way
 	calls    []Call
 	intended map[string]bool // consumer and event of the intents committed
 	counts   map[string]int
@@ -141,6 +148,7 @@ type relayer struct {
 	relay *relay.Relay
 	busy  *process
 	dirty bool
+	at    time.Time // not before
 }
 
 type feeder struct {
@@ -171,9 +179,15 @@ func Run(ctx context.Context, play Play, o Options) *Report {
 	began := time.Now()
 	s := &Sim{o: o, play: play, rand: rand.New(rand.NewPCG(o.Seed, o.Seed^0x9e3779b97f4a7c15)), events: make(chan event),
 		timer: time.NewTimer(time.Hour), start: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), outages: map[string]int{},
-		counts: map[string]int{}, digest: sha256.New(), shorts: map[string]string{}, intended: map[string]bool{}}
+		counts: map[string]int{}, digest: sha256.New(), shorts: map[string]string{}, intended: map[string]bool{}, ids: map[string]string{}}
 	s.now = s.start
-	err := s.run(ctx)
+	s.fury = []float64{0.3, 1, 2, 4}[s.rand.IntN(4)]
+	var err error
+	if !safeguard.Switch(o.Mutation) && o.Mutation != "" {
+		err = errors.New("this build has no mutations: build it with -tags mutations")
+	} else {
+		err = s.run(ctx)
+	}
 	r := &Report{Seed: o.Seed, Sagas: o.Sagas, Counts: s.counts, Took: time.Since(began), Simulated: s.now.Sub(s.start), lines: s.lines}
 	if err == nil {
 		r.Violations, err = s.check(ctx)
@@ -292,8 +306,7 @@ func (s *Sim) setUp(ctx context.Context) error {
 			s.feeders = append(s.feeders, &feeder{name: c.Name,
 				feed: consume.NewFeeder(&consume.Applier{DB: s.DB, Consumer: c}, quiet)})
 		default:
-			s.groups = append(s.groups, &group{consumer: c.Name, topics: c.Topics(), fetched: map[spot]int64{},
-				committed: map[spot]int64{}, looked: map[spot]lookedAt{}})
+			s.addGroups(c)
 		}
 	}
 	for n := range s.o.Sagas {
@@ -302,6 +315,28 @@ func (s *Sim) setUp(ctx context.Context) error {
 		s.sagas = append(s.sagas, &script{n: n, acts: s.play.Saga(s, n), at: at})
 	}
 	return nil
+}
+
+// addGroups adds the group of a consumer; one that takes its partitions side by
+// side has several parts.
+func (s *Sim) addGroups(c *choreo.Consumer) {
+	var spots []spot
+	for _, name := range c.Topics() {
+		for i := range s.kafka.topics[name].partitions {
+			spots = append(spots, spot{name, i})
+		}
+	}
+	for i := range spots {
+		part := spots
+		if c.Parallel() {
+			part = spots[i : i+1]
+		}
+		s.groups = append(s.groups, &group{consumer: c.Name, spots: part, fetched: map[spot]int64{},
+			committed: map[spot]int64{}, looked: map[spot]lookedAt{}})
+		if !c.Parallel() {
+			return
+		}
+	}
 }
 
 // schedule is the scheduler: turn by turn, until everything is at rest.
@@ -424,7 +459,7 @@ func (s *Sim) wait() bool {
 	}
 	for _, r := range s.relays {
 		if r.dirty {
-			sooner(s.now.Add(time.Second))
+			sooner(r.at)
 		}
 	}
 	if next.IsZero() {

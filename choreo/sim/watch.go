@@ -41,6 +41,25 @@ type Call struct {
 	Undeclared                 bool // no intent was committed before it
 }
 
+// emitting notes the ids of facts that a transaction is about to commit: one that
+// runs again must give the facts of a reaction the same.
+func (s *Sim) emitting(t *table) {
+	nth := map[string]int{}
+	for _, row := range t.values {
+		id, of := t.text(row[0]), t.text(row[5])+" "+t.text(row[4])+" "+t.text(row[1])
+		if t.text(row[4]) == "" { // of a command
+			continue
+		}
+		nth[of]++
+		of = fmt.Sprintf("%s %d", of, nth[of])
+		if before := s.ids[of]; before != "" && before != id {
+			s.wrong = append(s.wrong, Violation{"what runs again emits the same ids", t.text(row[3]),
+				fmt.Sprintf("%s: %s, and before %s", of, id, before)})
+		}
+		s.ids[of] = id
+	}
+}
+
 // committed takes over what a transaction has noted, with the facts it emitted.
 func (s *Sim) committed(p *process, emitted *table, touchedSteps bool) {
 	for _, n := range p.pending {
@@ -49,12 +68,7 @@ func (s *Sim) committed(p *process, emitted *table, touchedSteps bool) {
 	p.pending = nil
 	if emitted != nil {
 		for _, row := range emitted.values {
-			text := func(i int) string {
-				if b, ok := row[i].([]byte); ok {
-					return string(b)
-				}
-				return fmt.Sprint(row[i])
-			}
+			text := func(i int) string { return emitted.text(row[i]) }
 			s.note(Note{Kind: Emitted, Consumer: text(5), Event: choreo.Meta{ID: text(0), Type: text(1), Key: text(2),
 				Saga: text(3), Causation: text(4), Emitter: text(5)}})
 		}
@@ -122,8 +136,12 @@ func (s *Sim) watchReaction(r *choreo.Rule) {
 	if giveUp := r.GiveUp; giveUp != nil {
 		r.GiveUp = func(ctx context.Context, tx *choreo.Tx, e any, cause error) (choreo.Fact, error) {
 			fact, err := giveUp(ctx, tx, e, cause)
-			if err == nil {
+			if p, m := processOf(ctx), metaOf(e); err == nil {
 				s.pend(ctx, GaveUp, r, e)
+				if !p.tried {
+					s.wrong = append(s.wrong, Violation{"gives up only after an attempt", m.Saga,
+						fmt.Sprintf("%s on %s %s", r.Consumer, m.Type, m.ID)})
+				}
 			}
 			return fact, err
 		}
@@ -145,6 +163,7 @@ func (s *Sim) watchEffect(r *choreo.Rule) {
 	watched := f
 	watched.Load = func(ctx context.Context, tx *choreo.Tx, e any) (any, error) {
 		in, err := f.Load(ctx, tx, e)
+		processOf(ctx).tried = err != nil
 		switch {
 		case err == nil:
 			s.pend(ctx, Intent, r, e)
@@ -155,7 +174,7 @@ func (s *Sim) watchEffect(r *choreo.Rule) {
 	}
 	watched.Call = func(ctx context.Context, key string, e, in any) (any, error) {
 		p, m := processOf(ctx), metaOf(e)
-		p.saga, p.calls = m.Saga, r.Consumer
+		p.saga, p.calls, p.tried = m.Saga, r.Consumer, true
 		if p.dead {
 			return nil, errDied
 		}

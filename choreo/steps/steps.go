@@ -56,10 +56,10 @@ func BusyLines(ctx context.Context, u *choreo.Unit, consumer string, lines []str
 	if len(lines) == 0 {
 		return busy, nil
 	}
-	var any bool
+	var some bool
 	err := u.SQL().QueryRowContext(ctx, `select exists (select from choreo.steps where consumer = $1 and state in `+open+`)`,
-		consumer).Scan(&any)
-	if err != nil || !any {
+		consumer).Scan(&some)
+	if err != nil || !some {
 		return busy, err
 	}
 	rows, err := u.SQL().QueryContext(ctx, `

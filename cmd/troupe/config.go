@@ -2,12 +2,14 @@ package main
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -67,7 +69,7 @@ func (c *config) flags(set *pflag.FlagSet, names ...string) {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name := f.Tag.Get("flag")
-		if name == "" || !contains(names, name) {
+		if name == "" || !slices.Contains(names, name) {
 			continue
 		}
 		usage := f.Tag.Get("usage") + " ($" + f.Tag.Get("env") + ")"
@@ -88,15 +90,6 @@ func (c *config) flags(set *pflag.FlagSet, names ...string) {
 	}
 }
 
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
-}
-
 func (c *config) logger() *slog.Logger {
 	o := &slog.HandlerOptions{Level: c.LogLevel}
 	if c.LogFormat == "json" {
@@ -110,7 +103,7 @@ func (c *config) require(vars ...string) error {
 	v, t := reflect.ValueOf(c).Elem(), reflect.TypeFor[config]()
 	var missing []string
 	for i := range t.NumField() {
-		if name := t.Field(i).Tag.Get("env"); contains(vars, name) && v.Field(i).IsZero() {
+		if name := t.Field(i).Tag.Get("env"); slices.Contains(vars, name) && v.Field(i).IsZero() {
 			missing = append(missing, name)
 		}
 	}
@@ -136,7 +129,7 @@ func (c *config) forbiddenTags() []string {
 func databaseURL(raw string) (string, error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Scheme == "" {
-		return "", fmt.Errorf("TROUPE_DATABASE_URL is no URL such as postgres://user@host/database")
+		return "", errors.New("TROUPE_DATABASE_URL is no URL such as postgres://user@host/database")
 	}
 	q := u.Query()
 	for name, value := range map[string]string{

@@ -200,7 +200,7 @@ func healthCommand() (*cobra.Command, error) {
 			if err != nil {
 				return err
 			}
-			defer res.Body.Close() //nolint:errcheck // nothing is read of it
+			defer res.Body.Close()
 			if res.StatusCode != http.StatusOK {
 				return fmt.Errorf("not ready: %s", res.Status)
 			}

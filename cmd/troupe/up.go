@@ -42,11 +42,11 @@ type closers []func(context.Context) error
 
 func (c *closers) add(f func(context.Context) error) { *c = append(*c, f) }
 
-func (c closers) close(within time.Duration) error {
+func (c *closers) close(within time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	var errs []error
-	for _, f := range slices.Backward(c) {
+	for _, f := range slices.Backward(*c) {
 		errs = append(errs, f(ctx))
 	}
 	return errors.Join(errs...)
