@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"bytes"
 	"net/http"
 	"slices"
 	"strings"
@@ -129,7 +130,7 @@ func TestSignIn(t *testing.T) {
 	wrong := r.do("POST", "/sessions", "", map[string]string{"email": "ana@example.com", "password": "wrong horse"}).is(401)
 	for _, email := range []string{"nobody@example.com", "no address", "a\x00b@example.com"} {
 		unknown := r.do("POST", "/sessions", "", map[string]string{"email": email, "password": "wrong horse"}).is(401)
-		if string(unknown.body) != string(wrong.body) {
+		if !bytes.Equal(unknown.body, wrong.body) {
 			t.Errorf("%q is told apart: %s, %s", email, unknown.body, wrong.body)
 		}
 	}

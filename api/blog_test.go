@@ -3,6 +3,7 @@ package api_test
 import (
 	"database/sql"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -78,9 +79,7 @@ func TestCreatePostRules(t *testing.T) {
 	type m = map[string]any
 	body := func(change m) m {
 		b := m{"title": "t", "contents": []m{{"a": 1}}}
-		for k, v := range change {
-			b[k] = v
-		}
+		maps.Copy(b, change)
 		return b
 	}
 	if _, err := r.db.Pool().ExecContext(t.Context(), `update attachments set uploaded_at = uploaded_at - interval '24 hours 1 second'

@@ -127,7 +127,7 @@ func (s *Server) scanEvents(ctx context.Context, in *eventsRequest, out *eventsA
 	if err != nil {
 		return false, fmt.Errorf("reading the log after %d: %w", from, err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err says what matters
+	defer rows.Close()
 	var bytes int
 	for rows.Next() {
 		var e pulledEvent

@@ -146,8 +146,8 @@ func TestTraceContextReachesTheFacts(t *testing.T) {
 		}
 		kept = append(kept, s)
 	}
-	if !slices.Equal(kept, []string{trace, ""}) {
-		t.Errorf("kept %q", kept)
+	if err := rows.Err(); err != nil || !slices.Equal(kept, []string{trace, ""}) {
+		t.Errorf("kept %q, %v", kept, err)
 	}
 }
 

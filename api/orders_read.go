@@ -84,7 +84,7 @@ func (s *Server) listOrders(ctx context.Context, in *ordersRequest) (*ordersAnsw
 	if err != nil {
 		return nil, fmt.Errorf("listing orders: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err says what matters
+	defer rows.Close()
 	out := &ordersAnswer{}
 	out.Body.Items = []orderBody{}
 	for rows.Next() {

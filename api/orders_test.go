@@ -68,6 +68,9 @@ func (r *rig) facts(id string) (all []string) {
 		}
 		all = append(all, fact)
 	}
+	if err := rows.Err(); err != nil {
+		r.t.Fatal(err)
+	}
 	return all
 }
 
@@ -160,8 +163,8 @@ func TestPlaceOrderRules(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := r.do("POST", "/orders", token, c.body).is(c.status)
-			if at := []string(nil); c.status == 422 && c.at != nil {
-				if at = got.locations(); !slices.Equal(at, c.at) {
+			if c.status == 422 && c.at != nil {
+				if at := got.locations(); !slices.Equal(at, c.at) {
 					t.Errorf("at %v, want %v: %s", at, c.at, got.body)
 				}
 			}

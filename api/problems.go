@@ -43,8 +43,7 @@ var (
 
 // problemOf is the one place where errors become status codes.
 func (s *Server) problemOf(ctx context.Context, err error) error {
-	var known huma.StatusError
-	if errors.As(err, &known) {
+	if _, known := errors.AsType[huma.StatusError](err); known {
 		return err
 	}
 	if details := broken(err); len(details) > 0 {
@@ -93,8 +92,7 @@ func broken(err error) (details []error) {
 		}
 		return details
 	}
-	var one invalid
-	if errors.As(err, &one) {
+	if one, ok := errors.AsType[invalid](err); ok {
 		details = append(details, &huma.ErrorDetail{Message: one.Error(), Location: "body." + one.Field()})
 	}
 	return details

@@ -98,8 +98,7 @@ func (db *DB) hint() {
 
 // SQLState is the five-character code of a Postgres error, empty for others.
 func SQLState(err error) string {
-	var e *pq.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*pq.Error](err); ok {
 		return string(e.Code)
 	}
 	return ""

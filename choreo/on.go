@@ -78,7 +78,7 @@ func OnEffect[F Fact, In, Out any](consumer string, effect Effect[F, In, Out]) *
 		},
 	}
 	if asker, ok := effect.(interface {
-		Ask(context.Context, string) (Out, bool, error)
+		Ask(ctx context.Context, key string) (Out, bool, error)
 	}); ok {
 		rule.Ask = func(ctx context.Context, key string) (out any, happened bool, err error) {
 			defer guard(&err)

@@ -60,9 +60,9 @@ func (p *printer) commands(list []Command) {
 		return
 	}
 	t := tabwriter.NewWriter(p.w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "command\tanswered\tlost\tmedian\tslowest\tper second\t") //nolint:errcheck // Flush says
+	fmt.Fprintln(t, "command\tanswered\tlost\tmedian\tslowest\tper second\t") // what went wrong, Flush says
 	for _, c := range list {
-		fmt.Fprintf(t, "%s\t%d\t%d\t%s\t%s\t%.1f\t\n", c.Name, c.Answered, c.Lost, //nolint:errcheck // Flush says
+		fmt.Fprintf(t, "%s\t%d\t%d\t%s\t%s\t%.1f\t\n", c.Name, c.Answered, c.Lost,
 			since(time.Duration(c.Median)), since(time.Duration(c.Slowest)), c.PerSec)
 	}
 	if err := t.Flush(); p.err == nil {

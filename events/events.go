@@ -10,6 +10,7 @@ package events
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Money is an amount in minor units (cents) of an ISO 4217 currency.
@@ -21,12 +22,12 @@ type Money struct {
 // ids checks that every id, given as name and value in turn, is there.
 func ids(pairs ...string) error {
 	var errs []error
-	for i := 0; i < len(pairs); i += 2 {
-		switch n := len(pairs[i+1]); {
+	for pair := range slices.Chunk(pairs, 2) {
+		switch n := len(pair[1]); {
 		case n == 0:
-			errs = append(errs, fmt.Errorf("%s is missing", pairs[i]))
+			errs = append(errs, fmt.Errorf("%s is missing", pair[0]))
 		case n > 255:
-			errs = append(errs, fmt.Errorf("%s is longer than 255 bytes", pairs[i]))
+			errs = append(errs, fmt.Errorf("%s is longer than 255 bytes", pair[0]))
 		}
 	}
 	return errors.Join(errs...)

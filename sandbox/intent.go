@@ -61,7 +61,7 @@ var currencyCode = regexp.MustCompile(`^[a-z]{3}$`)
 func (s *Sandbox) createIntent(tx *sql.Tx, c call) (answer, error) {
 	amount, err := strconv.ParseInt(c.form.Get("amount"), 10, 64)
 	if err != nil || amount < 1 || amount > 99_999_999 {
-		return invalid("amount", "Invalid positive integer"), nil
+		return invalid("amount", "Invalid positive integer"), nil //nolint:nilerr // this is the answer to it
 	}
 	currency := strings.ToLower(c.form.Get("currency"))
 	if !currencyCode.MatchString(currency) {
@@ -92,7 +92,7 @@ func (s *Sandbox) confirmIntent(tx *sql.Tx, c call) (answer, error) {
 	}
 	i, err := s.lockIntent(tx, c.id)
 	if errors.Is(err, sql.ErrNoRows) {
-		return noSuch("payment_intent", c.id), nil
+		return noSuchIntent(c.id), nil
 	}
 	if err != nil {
 		return answer{}, err
@@ -118,7 +118,7 @@ func (s *Sandbox) confirmIntent(tx *sql.Tx, c call) (answer, error) {
 		return answer{}, err
 	}
 	a := answer{status: http.StatusOK, body: encode(i), item: item.as(succeeded), keep: true}
-	if token == "tok_timeout_after_charge" {
+	if token == "tok_timeout_after_charge" { //nolint:gosec // a test card, and no secret
 		a.hang = s.opts.Timing.Hang
 	}
 	return a, nil
@@ -127,7 +127,7 @@ func (s *Sandbox) confirmIntent(tx *sql.Tx, c call) (answer, error) {
 func (s *Sandbox) cancelIntent(tx *sql.Tx, c call) (answer, error) {
 	i, err := s.lockIntent(tx, c.id)
 	if errors.Is(err, sql.ErrNoRows) {
-		return noSuch("payment_intent", c.id), nil
+		return noSuchIntent(c.id), nil
 	}
 	if err != nil {
 		return answer{}, err
@@ -156,7 +156,7 @@ func (s *Sandbox) retrieveIntent(w http.ResponseWriter, r *http.Request) {
 	s.read(w, func() (answer, error) {
 		i, err := scanIntent(s.db.QueryRowContext(s.ctx, `SELECT `+intentColumns+` FROM sandbox.intent WHERE id = $1`, r.PathValue("id")))
 		if errors.Is(err, sql.ErrNoRows) {
-			return noSuch("payment_intent", r.PathValue("id")), nil
+			return noSuchIntent(r.PathValue("id")), nil
 		}
 		return answer{status: http.StatusOK, body: encode(i)}, err
 	})
@@ -174,6 +174,7 @@ func (s *Sandbox) searchIntents(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.read(w, func() (answer, error) {
+		//nolint:gosec // the column is one of the pattern's two
 		rows, err := s.db.QueryContext(s.ctx, `SELECT `+intentColumns+` FROM sandbox.intent
 			WHERE `+query[1]+` = $1 AND created <= $2 ORDER BY created DESC, id`,
 			unescape.Replace(query[2]), s.now().Add(-s.opts.SearchLag))

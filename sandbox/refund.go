@@ -42,7 +42,7 @@ func (s *Sandbox) createRefund(tx *sql.Tx, c call) (answer, error) {
 	id := c.form.Get("payment_intent")
 	i, err := s.lockIntent(tx, id)
 	if errors.Is(err, sql.ErrNoRows) {
-		return noSuch("payment_intent", id), nil
+		return noSuchIntent(id), nil
 	}
 	if err != nil {
 		return answer{}, err
@@ -55,7 +55,7 @@ func (s *Sandbox) createRefund(tx *sql.Tx, c call) (answer, error) {
 	amount := left
 	if c.form.Has("amount") {
 		if amount, err = strconv.ParseInt(c.form.Get("amount"), 10, 64); err != nil || amount < 1 {
-			return invalid("amount", "Invalid positive integer"), nil
+			return invalid("amount", "Invalid positive integer"), nil //nolint:nilerr // this is the answer to it
 		}
 	}
 	item := i.item("refund", c.engineKey(), amount)

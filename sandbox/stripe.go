@@ -26,7 +26,7 @@ func (s *Sandbox) stripeRoutes() http.Handler {
 	mux.HandleFunc("GET /v1/payment_intents/{id}", s.retrieveIntent)
 	mux.HandleFunc("POST /v1/refunds", s.once(busy, s.createRefund))
 	mux.HandleFunc("GET /v1/refunds", s.listRefunds)
-	mux.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("/v1/", func(w http.ResponseWriter, _ *http.Request) {
 		writeStripe(w, refuse(http.StatusNotFound, stripeError{Type: "invalid_request_error", Message: "Unrecognized request URL: the sandbox knows payment intents and refunds only"}))
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -203,9 +203,9 @@ func keyInUse() answer {
 		Message: "There is currently another in-progress request using this Idempotency-Key."})
 }
 
-func noSuch(what, id string) answer {
+func noSuchIntent(id string) answer {
 	return refuse(http.StatusNotFound, stripeError{Type: "invalid_request_error", Code: "resource_missing", Param: "intent",
-		Message: "No such " + what + ": '" + id + "'"})
+		Message: "No such payment_intent: '" + id + "'"})
 }
 
 func encode(v any) string {

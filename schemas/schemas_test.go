@@ -1,6 +1,7 @@
 package schemas_test
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"testing"
@@ -20,7 +21,7 @@ func TestSchemasAreThoseOfTheFacts(t *testing.T) {
 	}
 	for name, body := range want {
 		got, err := os.ReadFile(name)
-		if err != nil || string(got) != string(body) {
+		if err != nil || !bytes.Equal(got, body) {
 			t.Errorf("%s is not what the facts say (%v): run `make generate`", name, err)
 		}
 	}

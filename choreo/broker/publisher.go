@@ -73,11 +73,10 @@ func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
 			i++
 		}
 	}
-	var failed sarama.ProducerErrors
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[sarama.ProducerErrors](err); ok {
 		at := map[int]error{}
 		for _, f := range failed {
-			at[f.Msg.Metadata.(int)] = f.Err
+			at[f.Msg.Metadata.(int)] = f.Err //nolint:forcetypeassert // record put it there
 		}
 		return fmt.Errorf("topic %s: %w", topic, NewFailedError(at))
 	}

@@ -79,8 +79,7 @@ func StartKafka(o KafkaOptions) (*Kafka, error) {
 	cluster, err := kfake.NewCluster(opts...)
 	if err != nil {
 		k.release()
-		var op *net.OpError
-		if errors.As(err, &op) {
+		if _, ok := errors.AsType[*net.OpError](err); ok {
 			return nil, fmt.Errorf("starting the embedded Kafka on %s: %w (choose another address)", o.Addr, err)
 		}
 		return nil, fmt.Errorf("starting the embedded Kafka: %w", err)

@@ -23,7 +23,7 @@ func lockDir(dir string) (release func(), err error) {
 		return nil, fmt.Errorf("opening the lock file: %w", err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		defer f.Close()
+		defer func() { _ = f.Close() }()
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("locking %s: %w", path, err)
 		}
@@ -38,6 +38,6 @@ func lockDir(dir string) (release func(), err error) {
 	return func() {
 		// Closing alone may leave it to a child that is just being forked.
 		_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
-		f.Close()
+		_ = f.Close()
 	}, nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -207,7 +208,7 @@ func (p *Postgres) spawn(o PostgresOptions, bin binaries, as account, port int) 
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }() // the server has its own
 	cmd, closeFiles, err := p.data.command(as, bin.postgres, "-D")
 	if err != nil {
 		return nil, err
@@ -250,8 +251,11 @@ func freePort() (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("looking for a free port: %w", err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	addr, err := netip.ParseAddrPort(l.Addr().String())
+	if err := errors.Join(err, l.Close()); err != nil {
+		return 0, fmt.Errorf("looking for a free port: %w", err)
+	}
+	return int(addr.Port()), nil
 }
 
 func connURL(port int, password, db string) string {
@@ -272,7 +276,7 @@ func createDatabase(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	_, err = db.ExecContext(ctx, "CREATE DATABASE "+pq.QuoteIdentifier(database))
 	var pe *pq.Error
 	switch {

@@ -159,7 +159,7 @@ func fetch(ctx context.Context, cache string, major int, as account) (binaries, 
 	if b, err := probe(ctx, filepath.Join(dir, "bin"), as); err == nil {
 		return b, nil
 	}
-	if err := os.MkdirAll(cache, 0o755); err != nil {
+	if err := os.MkdirAll(cache, 0o755); err != nil { //nolint:gosec // the server's account has to enter
 		return binaries{}, err
 	}
 	tmp, err := os.MkdirTemp(cache, "fetch-")
@@ -195,14 +195,14 @@ func fetchTo(tmp, dir string, version embeddedpostgres.PostgresVersion) error {
 	after, _ := filepath.Glob(logs)
 	for _, log := range after {
 		if !slices.Contains(before, log) {
-			os.Remove(log)
+			_ = os.Remove(log)
 		}
 	}
 	if _, err := os.Stat(filepath.Join(extracted, "bin", "initdb")); err != nil {
 		return stopped
 	}
 	// The account must reach them whatever our umask is.
-	if err := errors.Join(os.Chmod(filepath.Dir(dir), 0o755), openToAll(extracted)); err != nil {
+	if err := errors.Join(os.Chmod(filepath.Dir(dir), 0o755), openToAll(extracted)); err != nil { //nolint:gosec // the account has to enter here too
 		return err
 	}
 	if err := os.Rename(extracted, dir); err != nil {
@@ -215,8 +215,13 @@ func fetchTo(tmp, dir string, version embeddedpostgres.PostgresVersion) error {
 }
 
 // openToAll lets everybody read what is in a folder, and run what we can.
-func openToAll(root string) error {
-	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+func openToAll(dir string) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = root.Close() }()
+	return fs.WalkDir(root.FS(), ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.Type()&fs.ModeSymlink != 0 {
 			return err
 		}
@@ -228,6 +233,6 @@ func openToAll(root string) error {
 		if mode&0o100 != 0 {
 			mode |= 0o111
 		}
-		return os.Chmod(path, mode)
+		return root.Chmod(path, mode)
 	})
 }

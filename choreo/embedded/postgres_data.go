@@ -42,7 +42,7 @@ func ensureData(ctx context.Context, path string, o PostgresOptions, bin binarie
 	if err != nil {
 		return "", err
 	}
-	defer password.Close()
+	defer func() { _ = password.Close() }()
 	cmd, closeFiles, err := fresh.command(as, bin.initdb, "-D")
 	if err != nil {
 		return "", err
@@ -85,7 +85,7 @@ func (d dataDir) command(as account, program, flag string) (_ *exec.Cmd, closeFi
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC"}
 	cmd.Dir = "/" // ours may be closed to the account
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: as.credential()}
-	return cmd, func() { dir.Close() }, nil
+	return cmd, func() { _ = dir.Close() }, nil
 }
 
 // pidFile reads what the server notes about itself: its pid and "starting",
@@ -187,7 +187,7 @@ func (d dataDir) signal(pid int, sig syscall.Signal) {
 	if err != nil {
 		return
 	}
-	defer handle.Release()
+	defer func() { _ = handle.Release() }()
 	if d.serves(pid) {
 		_ = handle.Signal(sig)
 		_ = handle.Signal(syscall.SIGCONT) // a stopped one would never hear it
@@ -302,7 +302,7 @@ func logTail(path string) string {
 	if err != nil {
 		return err.Error()
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if info, err := f.Stat(); err == nil && info.Size() > 2000 {
 		_, _ = f.Seek(-2000, 2)
 	}

@@ -224,7 +224,7 @@ func TestPostgresPidFileThatNamesAStranger(t *testing.T) {
 	if err := stranger.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer stranger.Wait() //nolint:errcheck // killed
+	defer stranger.Wait()
 	defer stranger.Process.Kill()
 	pidFile := strconv.Itoa(stranger.Process.Pid) + "\n" + string(p.data) + "\n"
 	if err := os.WriteFile(filepath.Join(string(p.data), "postmaster.pid"), []byte(pidFile), 0o600); err != nil {
@@ -311,7 +311,7 @@ func TestPostgresFetched(t *testing.T) {
 	if os.Getenv("TROUPE_TEST_FETCH") == "" {
 		t.Skip("set TROUPE_TEST_FETCH=1 to fetch PostgreSQL")
 	}
-	cache, err := os.MkdirTemp("", "troupe-fetch-") // not t.TempDir: the account has to enter
+	cache, err := os.MkdirTemp("", "troupe-fetch-") //nolint:usetesting // the account has to enter, which t.TempDir forbids
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ func allPids() []int {
 	if err != nil {
 		return nil
 	}
-	defer proc.Close()
+	defer func() { _ = proc.Close() }()
 	names, _ := proc.Readdirnames(-1)
 	var pids []int
 	for _, name := range names {

@@ -136,6 +136,7 @@ create table choreo.steps (
   begun_at    timestamptz,          -- first attempt
   called      boolean not null default false, -- an intent was committed
   effect_key  text not null,        -- idempotency key of the call
+  round       integer not null default 0, -- how often it was redone
   lease       text not null default '',
   lease_until timestamptz,
   result      jsonb,

@@ -215,7 +215,12 @@ func (s *Sim) stray() {
 	what := "foreign"
 	if s.chance(0.5) {
 		what = "forged"
-		m.Source, m.Sequence = s.DB.Source(), int64(1+s.rand.IntN(40+s.o.Sagas))
+		// Either a place that another event has, or one far beyond the log's
+		// head: the relay takes the next one for its own, lost in a restore.
+		m.Source, m.Sequence = s.DB.Source(), 1+s.rand.Int64N(max(1, s.published(name, n)))
+		if s.chance(0.5) {
+			m.Sequence += 1_000_000
+		}
 	}
 	r := wire.Encode(m, mustJSON(fact), n)
 	if s.chance(0.1) {
@@ -231,6 +236,9 @@ func (s *Sim) stray() {
 	s.counts["strays"]++
 	s.trace("", "%s record %s on %s/%d, sequence %d, %d times", what, m.ID, name, n, m.Sequence, times)
 }
+
+// published is the highest sequence that the relay has put on a partition.
+func (s *Sim) published(name string, n int32) int64 { return s.kafka.highest[spot{name, int(n)}] }
 
 // misfortune is what happens to nobody in particular.
 func (s *Sim) misfortune() {

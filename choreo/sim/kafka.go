@@ -17,6 +17,8 @@ type kafka struct {
 	topics map[string]*topic
 	order  []string
 	made   int
+
+	highest map[spot]int64 // sequence that the relay published
 }
 
 type topic struct {
@@ -80,13 +82,13 @@ func (k *kafka) Publish(topic string, messages ...*message.Message) error {
 			if r.Partition == gone {
 				at[i] = errBroker
 			} else {
-				k.append(topic, r)
+				k.published(topic, r)
 			}
 		}
 		return broker.NewFailedError(at)
 	}
 	for _, r := range records {
-		k.append(topic, r)
+		k.published(topic, r)
 	}
 	switch p.park(atPublished, "published to "+topic) {
 	case crash, crashAfter:
@@ -100,6 +102,15 @@ func (k *kafka) Publish(topic string, messages ...*message.Message) error {
 
 // Close has nothing to do.
 func (k *kafka) Close() error { return nil }
+
+// published appends what the relay publishes.
+func (k *kafka) published(topic string, r *wire.Record) {
+	if m, _, err := wire.Parse(r); err == nil {
+		at := spot{topic, int(r.Partition)}
+		k.highest[at] = max(k.highest[at], m.Sequence)
+	}
+	k.append(topic, r)
+}
 
 // ReadFrom is the relay's: it reads a partition back to its end.
 func (k *kafka) ReadFrom(_ context.Context, topic string, partition int32, offset int64, each func(*wire.Record) error) error {

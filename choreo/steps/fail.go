@@ -83,7 +83,7 @@ func (r *Runner) seize(ctx context.Context, s *step) error {
 // giveUp ends the step with its declared fact.
 func (r *Runner) giveUp(ctx context.Context, s *step, cause error) error {
 	err := r.change(ctx, s, func(ctx context.Context, u *choreo.Unit) error {
-		tx := u.For(s.rule, &s.meta, 0, s.targets)
+		tx := u.For(s.rule, &s.meta, s.round, s.targets)
 		fact, err := s.rule.GiveUp(ctx, tx, s.event, cause)
 		if err != nil {
 			return fmt.Errorf("building the fact of giving up: %w", err)

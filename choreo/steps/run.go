@@ -77,6 +77,7 @@ type step struct {
 	begun     time.Time // of the first attempt, zero before it
 	called    bool
 	effectKey string
+	round     int
 	lease     string
 
 	rule    *choreo.Rule
@@ -136,7 +137,7 @@ func (r *Runner) begin(ctx context.Context, u *choreo.Unit, s *step) (beginning,
 		return stopped, nil, err
 	}
 	s.targets = targets
-	tx := u.For(s.rule, &s.meta, 0, targets)
+	tx := u.For(s.rule, &s.meta, s.round, targets)
 	if s.rule.Effect == nil {
 		if err := s.rule.React(ctx, tx, s.event); err != nil {
 			return stopped, nil, err
@@ -165,11 +166,11 @@ func (r *Runner) take(ctx context.Context, u *choreo.Unit, s *step) (bool, error
 	var meta []byte
 	var consumer string
 	var begun sql.NullTime
-	err := u.SQL().QueryRowContext(ctx, `select consumer, meta, data, line, key, attempts, begun_at, called, effect_key
+	err := u.SQL().QueryRowContext(ctx, `select consumer, meta, data, line, key, attempts, begun_at, called, effect_key, round
 		from choreo.steps where id = $1 and (state = 'waiting' and head and due_at <= $2
 			or state = 'calling' and lease_until < $2)
 		for update skip locked`, s.id, u.Clock()).
-		Scan(&consumer, &meta, &s.data, &s.line, &s.factKey, &s.attempts, &begun, &s.called, &s.effectKey)
+		Scan(&consumer, &meta, &s.data, &s.line, &s.factKey, &s.attempts, &begun, &s.called, &s.effectKey, &s.round)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
@@ -257,7 +258,7 @@ func (r *Runner) record(ctx context.Context, s *step, result any) error {
 		if err != nil || !ours {
 			return err
 		}
-		tx := u.For(s.rule, &s.meta, 0, s.targets)
+		tx := u.For(s.rule, &s.meta, s.round, s.targets)
 		if err := s.rule.Effect.Record(ctx, tx, s.event, result); err != nil {
 			return fmt.Errorf("recording the result: %w", err)
 		}

@@ -11,7 +11,9 @@ package steps
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -134,13 +136,27 @@ func Put(ctx context.Context, u *choreo.Unit, list ...New) error {
 }
 
 // promote makes the first unfinished step of a line its head. It runs in the
-// transaction that finished a step, after the change.
+// transaction that finished a step, after the change. An undo may be stopping
+// the very step that is next: once it is seen to have done so, the one behind
+// it is next.
 func promote(ctx context.Context, u *choreo.Unit, consumer, line string) error {
-	_, err := u.SQL().ExecContext(ctx, `update choreo.steps set head = true where not head and id = (
-		select id from choreo.steps where consumer = $1 and line = $2 and state in `+open+` order by id limit 1)`,
-		consumer, line)
-	if err != nil {
-		return fmt.Errorf("waking the next of line %s of %s: %w", line, consumer, err)
+	for {
+		var id int64
+		var head bool
+		err := u.SQL().QueryRowContext(ctx, `select id, head from choreo.steps where consumer = $1 and line = $2
+			and state in `+open+` order by id limit 1`, consumer, line).Scan(&id, &head)
+		if errors.Is(err, sql.ErrNoRows) || err == nil && head {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("finding the next of line %s of %s: %w", line, consumer, err)
+		}
+		done, err := u.SQL().ExecContext(ctx, `update choreo.steps set head = true where id = $1 and state in `+open, id)
+		if err != nil {
+			return fmt.Errorf("waking the next of line %s of %s: %w", line, consumer, err)
+		}
+		if n, err := done.RowsAffected(); err != nil || n > 0 {
+			return err
+		}
 	}
-	return nil
 }

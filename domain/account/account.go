@@ -4,6 +4,7 @@
 package account
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -161,7 +162,7 @@ func (a *Account) Verify(now, expires time.Time) error {
 // ChangePassword puts a new password's hash in the place of the old one.
 // ErrWrongPassword where that is not the account's any more.
 func (a *Account) ChangePassword(oldHash, newHash []byte) error {
-	if string(a.hash) != string(oldHash) {
+	if !bytes.Equal(a.hash, oldHash) {
 		return ErrWrongPassword
 	}
 	a.hash = newHash

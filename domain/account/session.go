@@ -66,7 +66,7 @@ func SignIn(ctx context.Context, db *choreo.DB, p *Passwords, key []byte, ttl ti
 func credentials(ctx context.Context, db *choreo.DB, email string) (id string, hash []byte, err error) {
 	normal, invalid := NormalEmail(email)
 	if invalid != nil {
-		return "", nil, nil // as an address that nobody has
+		return "", nil, nil //nolint:nilerr // as an address that nobody has
 	}
 	err = db.Pool().QueryRowContext(ctx, `select account_id, password_hash from accounts where email = $1`, normal).
 		Scan(&id, &hash)

@@ -40,7 +40,7 @@ func List(ctx context.Context, q Querier, ids []string) ([]Attachment, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading attachments: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err says what matters
+	defer rows.Close()
 	all := []Attachment{}
 	for rows.Next() {
 		var a Attachment

@@ -107,8 +107,10 @@ func TestOneMailPerOrder(t *testing.T) {
 		t.Error("an order that was never confirmed is mailed")
 	}
 	o.Confirm()
-	if !o.MailFor("e1") || !o.MailFor("e1") {
-		t.Error("the event that took the mail on does not get it again")
+	for range 2 {
+		if !o.MailFor("e1") {
+			t.Error("the event that took the mail on does not get it again")
+		}
 	}
 	if o.MailFor("e2") {
 		t.Error("a copy of the event gets a second mail")

@@ -44,11 +44,11 @@ var (
 	ErrContents = fmt.Errorf("contents is larger than %d KiB", MaxContents>>10)
 )
 
-// errTitle is a title that breaks the rule. It names its field.
-type errTitle struct{}
+// titleError is a title that breaks the rule. It names its field.
+type titleError struct{}
 
-func (errTitle) Field() string { return "title" }
-func (errTitle) Error() string {
+func (titleError) Field() string { return "title" }
+func (titleError) Error() string {
 	return fmt.Sprintf("a title has 1 to %d characters, none of them a control character", MaxTitle)
 }
 
@@ -85,7 +85,7 @@ type Post struct {
 func Create(tx *choreo.Tx, d Draft) (*Post, error) {
 	title := strings.TrimSpace(d.Title)
 	if n := utf8.RuneCountInString(title); n == 0 || n > MaxTitle || strings.ContainsFunc(title, unicode.IsControl) {
-		return nil, errTitle{}
+		return nil, titleError{}
 	}
 	if len(array(d.Contents)) > MaxContents {
 		return nil, ErrContents

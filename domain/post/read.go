@@ -79,7 +79,7 @@ func List(ctx context.Context, pool *sql.DB, l Listing) ([]Reading, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing posts: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err says what matters
+	defer rows.Close()
 	posts := []Reading{}
 	for rows.Next() {
 		var r Reading

@@ -40,14 +40,14 @@ func migrate(ctx context.Context, pool *sql.DB) error {
 
 func open(t testing.TB) *troupe { return openFlow(t, handlers.Flow) }
 
-func openFlow(t testing.TB, make func(handlers.Outside) (*choreo.Flow, error)) *troupe {
+func openFlow(t testing.TB, build func(handlers.Outside) (*choreo.Flow, error)) *troupe {
 	t.Helper()
 	b := &troupe{t: t, blobs: directory(t), sandbox: sandboxtest.Start(t)}
 	mailer, err := mail.NewSMTP(b.sandbox.MailURL(), "blog@example.com")
 	if err != nil {
 		t.Fatal(err)
 	}
-	flow, err := make(handlers.Outside{
+	flow, err := build(handlers.Outside{
 		Mail: mailer, Blobs: b.blobs, TokenKey: []byte("token key"), ForbiddenTags: []string{" Forbidden "},
 	})
 	if err != nil {
@@ -256,7 +256,7 @@ func (b *troupe) object(key string) bool {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	defer r.Close() //nolint:errcheck // it was only read
+	defer r.Close()
 	data, err := io.ReadAll(r)
 	if err != nil || !strings.HasSuffix(key, string(data)) {
 		b.t.Errorf("%s holds %q, %v", key, data, err)

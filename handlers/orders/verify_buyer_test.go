@@ -95,6 +95,9 @@ func TestNoCardTokenIsStoredInTheClear(t *testing.T) {
 			t.Errorf("the card token stands in the clear in %s.%s", table, column)
 		}
 	}
+	if err := columns.Err(); err != nil {
+		t.Fatal(err)
+	}
 	for _, table := range []string{"public.payment_methods", "public.orders", "choreo.outbox", "choreo.steps"} {
 		if !searched[table] {
 			t.Errorf("%s was not searched: %v", table, searched)

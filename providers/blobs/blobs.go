@@ -4,6 +4,7 @@
 package blobs
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -155,7 +156,7 @@ func (s *Store) copy(ctx context.Context, dst, src string) error {
 func (s *Store) same(ctx context.Context, dst, src string) (bool, error) {
 	there, err := s.bucket.Attributes(ctx, s.mapKey(dst))
 	if err != nil {
-		return false, nil // absent, or unreadable: to be written anew
+		return false, nil //nolint:nilerr // absent, or unreadable: to be written anew
 	}
 	here, err := s.bucket.Attributes(ctx, s.mapKey(src))
 	if gcerrors.Code(err) == gcerrors.NotFound {
@@ -165,7 +166,7 @@ func (s *Store) same(ctx context.Context, dst, src string) (bool, error) {
 		return false, err
 	}
 	return here.Size == there.Size && here.ContentType == there.ContentType &&
-		len(here.MD5) > 0 && string(here.MD5) == string(there.MD5), nil
+		len(here.MD5) > 0 && bytes.Equal(here.MD5, there.MD5), nil
 }
 
 // Delete removes an object. One that is not there is fine.

@@ -11,9 +11,8 @@ import (
 // show the password to whoever reads the line, so neither starts without TLS
 // except on the loopback interface.
 type auth struct {
-	dialer  *dialer
-	mech    smtp.Auth
-	started bool
+	dialer *dialer
+	mech   smtp.Auth
 }
 
 func (a *auth) Start(server *smtp.ServerInfo) (string, []byte, error) {

@@ -15,14 +15,12 @@ func scrub(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("sending mail: %w", context.Cause(ctx))
 	}
-	var send *gomail.SendError
-	if errors.As(err, &send) {
+	if send, ok := errors.AsType[*gomail.SendError](err); ok {
 		return scrubAnswer(send)
 	}
 	// Before MAIL FROM the server knows nothing of the message: what it
 	// refuses here is us, by an outage or a setting of ours.
-	var answer *textproto.Error
-	if errors.As(err, &answer) {
+	if answer, ok := errors.AsType[*textproto.Error](err); ok {
 		return fmt.Errorf("connecting to the mail server: it answered %d", answer.Code)
 	}
 	return fmt.Errorf("connecting to the mail server: %w", err)

@@ -61,9 +61,7 @@ func (f *fake) converse(conn net.Conn) {
 		switch {
 		case inData && line != ".":
 			continue
-		case inData:
-			inData = false
-		default:
+		case !inData:
 			verb = strings.ToUpper(strings.Fields(line + " ")[0])
 			switch verb {
 			case "EHLO":

@@ -179,8 +179,9 @@ func TestTheKeyIsTheMessageID(t *testing.T) {
 		}
 		return m.GetMessageID()
 	}
-	if id("a") != id("a") || id("a") == id("b") || !strings.HasSuffix(id("a"), "@troupe.example>") {
-		t.Errorf("Message-IDs %s, %s, %s", id("a"), id("a"), id("b"))
+	a, again, b := id("a"), id("a"), id("b")
+	if a != again || a == b || !strings.HasSuffix(a, "@troupe.example>") {
+		t.Errorf("Message-IDs %s, %s, %s", a, again, b)
 	}
 }
 

@@ -51,12 +51,11 @@ func (e *Error) RetryAfter() time.Duration { return e.retryAfter }
 // wrap turns an error of the Stripe client into one of ours. A refusal for
 // good becomes final, where that is given.
 func wrap(doing string, err, final error) error {
-	var answer *stripe.Error
-	if !errors.As(err, &answer) {
+	answer, ok := errors.AsType[*stripe.Error](err)
+	if !ok {
 		// A *url.Error quotes the whole URL. What is neither that nor an
 		// answer is one that could not be read, and quotes it.
-		var transport *url.Error
-		if errors.As(err, &transport) {
+		if transport, ok := errors.AsType[*url.Error](err); ok {
 			return fmt.Errorf("%s: %w", doing, transport.Err)
 		}
 		return fmt.Errorf("%s: the provider's answer could not be read", doing)
@@ -79,8 +78,8 @@ func wrap(doing string, err, final error) error {
 // that the key belongs to another request, so nobody can say what became of
 // this one.
 func isForGood(err error) bool {
-	var answer *stripe.Error
-	if !errors.As(err, &answer) {
+	answer, ok := errors.AsType[*stripe.Error](err)
+	if !ok {
 		return false
 	}
 	switch answer.HTTPStatusCode {
@@ -95,8 +94,8 @@ func isForGood(err error) bool {
 // come to: it was not in a state to be confirmed, or the answer is an outage
 // kept from an earlier attempt.
 func asksIntent(err error) bool {
-	var answer *stripe.Error
-	if !errors.As(err, &answer) {
+	answer, ok := errors.AsType[*stripe.Error](err)
+	if !ok {
 		return false
 	}
 	if answer.HTTPStatusCode >= 500 {
@@ -106,8 +105,8 @@ func asksIntent(err error) bool {
 }
 
 func is(err error, code stripe.ErrorCode) bool {
-	var answer *stripe.Error
-	return errors.As(err, &answer) && answer.Code == code
+	answer, ok := errors.AsType[*stripe.Error](err)
+	return ok && answer.Code == code
 }
 
 // retryAfter reads the header's two forms, seconds and an HTTP date.

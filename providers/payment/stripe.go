@@ -56,7 +56,7 @@ func NewStripe(baseURL, secretKey string) (*Stripe, error) {
 	if secretKey == "" {
 		return nil, errors.New("the payment provider needs a secret key")
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // documented to be one
 	transport.MaxIdleConnsPerHost = 16
 	transport.IdleConnTimeout = 20 * time.Second
 	return newStripe(baseURL, secretKey, onceOnly{transport}), nil
@@ -97,7 +97,7 @@ func (s *Stripe) Capture(ctx context.Context, r Request, cardToken string) (Char
 	}
 	params := &stripe.PaymentIntentConfirmParams{
 		Params:                stripe.Params{IdempotencyKey: keyFor(r.Key, "confirm")},
-		ErrorOnRequiresAction: stripe.Bool(true), // nobody is there to answer a 3-D Secure question
+		ErrorOnRequiresAction: new(true), // nobody is there to answer a 3-D Secure question
 	}
 	if strings.HasPrefix(cardToken, "pm_") {
 		params.PaymentMethod = &cardToken

@@ -94,7 +94,7 @@ func (s shared) canceledInCapture(t *testing.T) {
 		t.Run(card, func(t *testing.T) {
 			t.Parallel()
 			id, saga := s.place(t, buyer, card)
-			eventually(t, 10*time.Second, func() error {
+			eventually(t, 30*time.Second, func() error {
 				if s.count(t, `select count(*) from choreo.steps where consumer = 'capture-payment' and saga = $1 and state = 'calling'`, saga) == 0 {
 					return fmt.Errorf("the capture of order %s is not under way", id)
 				}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/lib/pq"
 	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
@@ -127,13 +128,14 @@ type world struct {
 	pool   *sql.DB // for what is not measured
 	prefix string
 	name   string
+	grown  bool
 	topics []string // made here, to be removed
 }
 
 // newWorld makes an empty database.
-func (b *bench) newWorld(ctx context.Context) (*world, error) {
+func (b *bench) newWorld(ctx context.Context, grown bool) (*world, error) {
 	b.worlds++
-	w := &world{bench: b, name: fmt.Sprintf("bench_%d", b.worlds), prefix: fmt.Sprintf("%s%d-", b.prefix, b.worlds)}
+	w := &world{bench: b, grown: grown, name: fmt.Sprintf("bench_%d", b.worlds), prefix: fmt.Sprintf("%s%d-", b.prefix, b.worlds)}
 	if err := b.withPool(func(pool *sql.DB) error {
 		_, err := pool.ExecContext(ctx, `create database `+pq.QuoteIdentifier(w.name))
 		return err
@@ -194,6 +196,27 @@ func (w *world) topic(ctx context.Context, name string) (string, error) {
 	}
 	w.topics = append(w.topics, full)
 	return full, nil
+}
+
+// forget removes what a consumer group knows, so that it begins anew.
+func (w *world) forget(ctx context.Context, group string) error {
+	client, err := kgo.NewClient(kgo.SeedBrokers(w.brokers...))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	request := kmsg.NewPtrDeleteGroupsRequest()
+	request.Groups = []string{w.prefix + group}
+	answer, err := request.RequestWith(ctx, client)
+	if err != nil {
+		return fmt.Errorf("resetting group %s: %w", group, err)
+	}
+	for _, g := range answer.Groups {
+		if err := kerr.ErrorForCode(g.ErrorCode); err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+			return fmt.Errorf("resetting group %s: %w", group, err)
+		}
+	}
+	return nil
 }
 
 // nameBroker says what the figures were taken on.

@@ -9,21 +9,30 @@ import (
 	"time"
 )
 
-// row is a line of the table.
+// row is a line of the table: two sides that do the same work, of which the
+// second is measured against the first.
 type row struct {
-	name string // in the JSON
-	what string // for people
-	unit string // events/s, sagas/s, or ms
-	// prepare makes the two ways of doing the row's work, in a world of their
-	// own. Ours is measured against stock.
-	prepare func(context.Context, *world) (*pair, error)
+	name  string // in the JSON
+	what  string // for people
+	unit  string // events/s, sagas/s, or ms
+	sides [2]side
 }
 
-// pair is the two ways. A run does the work of one round, verifies it and says
-// how fast it was; of a warm-up it does a tenth.
-type pair struct {
-	stock, ours func(ctx context.Context, warmUp bool) (*measured, error)
+// side is one way to do the work, in a world of its own.
+type side struct {
+	label   string // in the JSON
+	grown   bool   // its database has much in it already
+	prepare func(context.Context, *world) (runner, error)
 }
+
+// against is a row that measures our way against the stock one.
+func against(name, what, unit string, stock, ours func(context.Context, *world) (runner, error)) *row {
+	return &row{name, what, unit, [2]side{{"stock", false, stock}, {"ours", false, ours}}}
+}
+
+// runner does the work of one round, verifies it and says how fast it was. In a
+// warm-up it need not do all of it.
+type runner func(ctx context.Context, warmUp bool) (*measured, error)
 
 // measured is what a run gave: a rate, or how long each event took.
 type measured struct {
@@ -40,50 +49,61 @@ func (m *measured) value() float64 {
 	return latencyOf(m.took).p50
 }
 
-// results are the measured runs of a row.
-type results struct{ stock, ours []*measured }
+// results are the measured runs of a row's sides.
+type results [2][]*measured
 
 // measure runs a row: a warm-up of each side, then both in turns.
 func (b *bench) measure(ctx context.Context, r *row) (_ *results, err error) {
-	began := time.Now()
-	w, err := b.newWorld(ctx)
-	if err != nil {
-		return nil, err
+	var runs [2]runner
+	for i, s := range r.sides {
+		if b.side != "both" && b.side != s.label {
+			continue
+		}
+		w, err := b.newWorld(ctx, s.grown)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, w.close()) }()
+		began := time.Now()
+		if runs[i], err = s.prepare(ctx, w); err != nil {
+			return nil, fmt.Errorf("preparing %s: %w", s.label, err)
+		}
+		b.say("%s: %s prepared in %v", r.name, s.label, time.Since(began).Round(time.Millisecond))
 	}
-	defer func() { err = errors.Join(err, w.close()) }()
-	p, err := r.prepare(ctx, w)
-	if err != nil {
-		return nil, err
-	}
-	b.say("%s: prepared in %v", r.name, time.Since(began).Round(time.Millisecond))
 	out := &results{}
 	for round := 0; round <= b.rounds; round++ {
-		for _, side := range []struct {
-			name string
-			run  func(context.Context, bool) (*measured, error)
-			to   *[]*measured
-		}{{"stock", p.stock, &out.stock}, {"ours", p.ours, &out.ours}} {
-			if b.side != "both" && b.side != side.name {
+		for i, run := range runs {
+			if run == nil {
 				continue
 			}
-			if b.cpuprofile != "" && round == 1 && side.name == "ours" {
+			label := r.sides[i].label
+			if b.cpuprofile != "" && round == 1 && i == 1 {
 				if b.profile, err = os.Create(b.cpuprofile + "." + r.name); err != nil {
 					return nil, err
 				}
 			}
 			runtime.GC() // what the round before left is not this one's
-			m, err := side.run(ctx, round == 0)
+			m, err := run(ctx, round == 0)
 			b.profile = nil
 			if err != nil {
-				return nil, fmt.Errorf("%s, round %d: %w", side.name, round, err)
+				return nil, fmt.Errorf("%s, round %d: %w", label, round, err)
 			}
-			b.say("%s: %s round %d: %.4g %s, %.3g µs of processor time each", r.name, side.name, round, m.value(), r.unit, m.cpuPerEvent)
 			if round > 0 {
-				*side.to = append(*side.to, m)
+				b.say("%s: %s round %d: %s", r.name, label, round, m.text(r.unit))
+				out[i] = append(out[i], m)
 			}
 		}
 	}
 	return out, nil
+}
+
+// text is a run for the impatient.
+func (m *measured) text(unit string) string {
+	if m.took == nil {
+		return fmt.Sprintf("%s %s, %s µs of processor time each", show(m.perSecond), unit, show(m.cpuPerEvent))
+	}
+	l := latencyOf(m.took)
+	return fmt.Sprintf("p50 %s, p95 %s, p99 %s %s", show(l.p50), show(l.p95), show(l.p99), unit)
 }
 
 func (b *bench) say(format string, args ...any) {

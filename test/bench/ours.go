@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/lib/pq"
@@ -44,7 +45,30 @@ func newEngine(ctx context.Context, w *world, lines ...choreo.Line) (*engine, er
 			w.topics = append(w.topics, w.prefix+t.Name)
 		}
 	}
+	if err == nil && w.grown {
+		err = e.grow(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	_, err = e.pool.ExecContext(ctx, `create table bench_start as select topic, partition, head from choreo.streams`)
 	return e, err
+}
+
+// rewind has a consumer begin where the world began.
+func (e *engine) rewind(ctx context.Context, consumer string) error {
+	if err := e.forget(ctx, consumer); err != nil {
+		return err
+	}
+	if _, err := e.pool.ExecContext(ctx, `delete from choreo.watermarks where consumer = $1`, consumer); err != nil {
+		return fmt.Errorf("rewinding %s: %w", consumer, err)
+	}
+	_, err := e.pool.ExecContext(ctx, `insert into choreo.watermarks (consumer, source, topic, partition, sequence)
+		select $1, $2, topic, partition, head from bench_start`, consumer, e.db.Source())
+	if err != nil {
+		return fmt.Errorf("rewinding %s: %w", consumer, err)
+	}
+	return nil
 }
 
 // open makes the handle of another flow, such as one whose consumers have the

@@ -21,63 +21,71 @@ type report struct {
 	Rounds   int               `json:"rounds"`
 	Rows     map[string]*entry `json:"rows"`
 
-	order []*row
+	order []*entry
 }
 
-// figures are medians of stock and ours, and ours ÷ stock.
+// figures are the medians of the two sides, and the second ÷ the first.
 type figures struct {
-	Stock float64 `json:"stock"`
-	Ours  float64 `json:"ours"`
-	Ratio float64 `json:"ratio"`
+	first, second, ratio float64
+}
+
+// newFigures rounds to three digits; the ratio is that of the medians.
+func newFigures(sides [2]spread) figures {
+	f := figures{first: threeDigits(sides[0].Median), second: threeDigits(sides[1].Median)}
+	if sides[0].Median > 0 {
+		f.ratio = threeDigits(sides[1].Median / sides[0].Median)
+	}
+	return f
 }
 
 // entry is a row's figures: events or sagas per second, or the p50 in
 // milliseconds with p95 and p99 beside it.
 type entry struct {
 	figures
-	Unit   string   `json:"unit"`
-	P95    *figures `json:"p95,omitempty"`
-	P99    *figures `json:"p99,omitempty"`
-	Spread struct {
-		Stock spread `json:"stock"`
-		Ours  spread `json:"ours"`
-	} `json:"spread"`
+	row      *row
+	spread   [2]spread
+	p95, p99 figures // of latencies
+	cpu      figures // µs of processor time for each event, zero where it was not taken
 }
 
 // add sums the runs of a row up.
 func (r *report) add(row *row, runs *results) {
-	r.order = append(r.order, row)
-	r.Rows[row.name] = newEntry(row.unit, runs)
-}
-
-func newEntry(unit string, runs *results) *entry {
-	of := func(value func(*measured) float64) (stock, ours spread) {
-		all := func(from []*measured) (values []float64) {
-			for _, m := range from {
+	of := func(value func(*measured) float64) (s [2]spread) {
+		for i, side := range runs {
+			var values []float64
+			for _, m := range side {
 				values = append(values, value(m))
 			}
-			return values
+			s[i] = spreadOf(values)
 		}
-		return spreadOf(all(runs.stock)), spreadOf(all(runs.ours))
+		return s
 	}
-	e := &entry{Unit: unit}
-	e.Spread.Stock, e.Spread.Ours = of((*measured).value)
-	e.figures = newFigures(e.Spread.Stock, e.Spread.Ours)
-	if unit == "ms" {
-		p95 := newFigures(of(func(m *measured) float64 { return latencyOf(m.took).p95 }))
-		p99 := newFigures(of(func(m *measured) float64 { return latencyOf(m.took).p99 }))
-		e.P95, e.P99 = &p95, &p99
+	e := &entry{row: row, spread: of((*measured).value), cpu: newFigures(of(func(m *measured) float64 { return m.cpuPerEvent }))}
+	e.figures = newFigures(e.spread)
+	if row.unit == "ms" {
+		e.p95 = newFigures(of(func(m *measured) float64 { return latencyOf(m.took).p95 }))
+		e.p99 = newFigures(of(func(m *measured) float64 { return latencyOf(m.took).p99 }))
 	}
-	return e
+	r.order, r.Rows[row.name] = append(r.order, e), e
 }
 
-// newFigures rounds to three digits; the ratio is that of the medians.
-func newFigures(stock, ours spread) figures {
-	f := figures{Stock: threeDigits(stock.Median), Ours: threeDigits(ours.Median)}
-	if stock.Median > 0 {
-		f.Ratio = threeDigits(ours.Median / stock.Median)
+// MarshalJSON names the figures by the sides of the row, which are stock and
+// ours in most.
+func (e *entry) MarshalJSON() ([]byte, error) {
+	first, second := e.row.sides[0].label, e.row.sides[1].label
+	named := func(f figures) map[string]any {
+		return map[string]any{first: f.first, second: f.second, "ratio": f.ratio}
 	}
-	return f
+	all := named(e.figures)
+	all["unit"] = e.row.unit
+	all["spread"] = map[string]spread{first: e.spread[0], second: e.spread[1]}
+	if e.row.unit == "ms" {
+		all["p95"], all["p99"] = named(e.p95), named(e.p99)
+	}
+	if e.cpu.first+e.cpu.second > 0 {
+		all["cpuMicrosPerEvent"] = named(e.cpu)
+	}
+	return json.Marshal(all)
 }
 
 func threeDigits(v float64) float64 {
@@ -87,20 +95,25 @@ func threeDigits(v float64) float64 {
 
 // cells are the table, its head first.
 func (r *report) cells() [][]string {
-	all := [][]string{{"work", "", "stock min", "median", "max", "ours min", "median", "max", "ours ÷ stock", "p99 stock", "p99 ours", "p99 ÷"}}
-	for _, row := range r.order {
-		e := r.Rows[row.name]
-		line := []string{row.what, e.Unit}
-		for _, s := range []spread{e.Spread.Stock, e.Spread.Ours} {
-			line = append(line, show(s.Min), show(s.Median), show(s.Max))
+	all := [][]string{{"work", "", "", "min", "median", "max", "p95", "p99", "µs of CPU each", "ratio", "of p99"}}
+	for _, e := range r.order {
+		for i, side := range e.row.sides {
+			line := []string{"", e.row.unit, side.label, show(e.spread[i].Min), show(e.spread[i].Median), show(e.spread[i].Max), "", "", "", "", ""}
+			if i == 0 {
+				line[0] = e.row.what
+			} else {
+				line[9] = show(e.ratio) + " ×"
+			}
+			if e.row.unit == "ms" {
+				line[6], line[7] = show([]float64{e.p95.first, e.p95.second}[i]), show([]float64{e.p99.first, e.p99.second}[i])
+				if i == 1 {
+					line[10] = show(e.p99.ratio) + " ×"
+				}
+			} else if cpu := []float64{e.cpu.first, e.cpu.second}[i]; cpu > 0 {
+				line[8] = show(cpu)
+			}
+			all = append(all, line)
 		}
-		line = append(line, show(e.Ratio)+" ×")
-		if e.P99 != nil {
-			line = append(line, show(e.P99.Stock), show(e.P99.Ours), show(e.P99.Ratio)+" ×")
-		} else {
-			line = append(line, "", "", "")
-		}
-		all = append(all, line)
 	}
 	return all
 }
@@ -120,7 +133,7 @@ func show(v float64) string {
 
 // head says what the figures were taken on.
 func (r *report) head() string {
-	return fmt.Sprintf("%s. %s; Postgres %s, fsync on; %s. %d rounds of each side in turns; %d-byte events, %d partitions, %d connections to Postgres.",
+	return fmt.Sprintf("%s. %s. Postgres %s, fsync on. %s. %d rounds of each side in turns; %d-byte events, %d partitions, %d connections to Postgres.",
 		r.Date.Format("2006-01-02"), r.Machine, r.Postgres, r.Broker, r.Rounds, eventBytes, eventPartitions, connections)
 }
 

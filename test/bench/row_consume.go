@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"sync/atomic"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/google/uuid"
@@ -57,51 +55,48 @@ func oneByOne(name string, begin func()) choreo.Line {
 	}).Emits(booked{})
 }
 
-// consuming prepares a row that consumes a topic to its end.
-func consuming(share int, react reaction) func(context.Context, *world) (*pair, error) {
-	return func(ctx context.Context, w *world) (*pair, error) {
-		ours, err := prepareOurConsumer(ctx, w, newStream(w.events/share), react)
+// deposits is the command that every flow of this row has.
+func deposits() choreo.Line { return choreo.Command("deposit").Emits(deposited{}) }
+
+// consuming prepares our consumer of a topic, to be read to its end.
+func consuming(share int, react reaction) func(context.Context, *world) (runner, error) {
+	return func(ctx context.Context, w *world) (runner, error) {
+		s := newStream(w.events / share)
+		if w.grown {
+			s = newStreamOver(w.events/share, grownKeys)
+		}
+		e, err := newEngine(ctx, w, deposits(), react(ourName, func() {}))
 		if err != nil {
 			return nil, err
 		}
-		theirs, err := prepareStockConsumer(ctx, w, newStream(w.events/10))
-		if err != nil {
-			return nil, err
-		}
-		return &pair{stock: theirs.run, ours: ours.run}, nil
+		c := &ourConsumer{engine: e, events: s, react: react}
+		return c.run, e.preload(ctx, s)
 	}
 }
 
-// deposits is the command that every flow of this row has.
-func deposits() choreo.Line { return choreo.Command("deposit").Emits(deposited{}) }
+// ourName is the name of our consumer.
+const ourName = "book"
 
 type ourConsumer struct {
 	*engine
 	events *stream
 	react  reaction
-	rounds int
 }
 
-func prepareOurConsumer(ctx context.Context, w *world, s *stream, react reaction) (*ourConsumer, error) {
-	e, err := newEngine(ctx, w, deposits(), react("book", func() {}))
-	if err != nil {
-		return nil, err
-	}
-	return &ourConsumer{engine: e, events: s, react: react}, e.preload(ctx, s)
-}
-
-// run consumes the topic by a consumer that is new, from the first handler's
-// start to the last commit. A warm-up stops on the way.
+// run consumes the topic from its beginning, from the first handler's start to
+// the last commit. A warm-up stops on the way.
 func (c *ourConsumer) run(ctx context.Context, warmUp bool) (*measured, error) {
 	if _, err := c.pool.ExecContext(ctx, `truncate choreo.outbox`); err != nil {
 		return nil, err
 	}
-	if err := resetAccounts(ctx, c.pool); err != nil {
+	if err := resetAccounts(ctx, c.pool, c.events.accounts()); err != nil {
 		return nil, err
 	}
-	c.rounds++
+	if err := c.rewind(ctx, ourName); err != nil {
+		return nil, err
+	}
 	watch := &stopwatch{bench: c.bench, profile: c.profile}
-	if err := c.open(ctx, deposits(), c.react(fmt.Sprintf("book-%d", c.rounds), watch.start)); err != nil {
+	if err := c.open(ctx, deposits(), c.react(ourName, watch.start)); err != nil {
 		return nil, err
 	}
 	until := c.events.events
@@ -118,32 +113,49 @@ func (c *ourConsumer) run(ctx context.Context, warmUp bool) (*measured, error) {
 	})
 	watch.stop()
 	if err := errors.Join(err, r.stop()); err != nil || warmUp {
-		return &measured{}, err
+		return nil, err
 	}
 	return watch.rate(until), checkBooked(ctx, c.pool, c.events,
 		`select key, (convert_from(data, 'utf8')::jsonb ->> 'n')::int from choreo.outbox order by id`)
+}
+
+// stockConsuming prepares the stock consumer of a topic. Its speed does not
+// hang on how many events there are: it gets fewer.
+func stockConsuming(ctx context.Context, w *world) (runner, error) {
+	c, err := newStockConsumer(ctx, w, newStream(w.events/10))
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, warmUp bool) (*measured, error) {
+		if _, err := c.pool.ExecContext(ctx, `truncate stock_inbox, stock_outbox`); err != nil {
+			return nil, err
+		}
+		if err := resetAccounts(ctx, c.pool, c.events.accounts()); err != nil {
+			return nil, err
+		}
+		until := c.events.events
+		if warmUp {
+			until /= 10
+		}
+		m, err := c.run(ctx, until)
+		if err != nil || warmUp {
+			return nil, err
+		}
+		return m, c.check(ctx)
+	}, nil
 }
 
 type stockConsumer struct {
 	*stock
 	topic  string
 	events *stream
-	rounds int
 }
 
-func prepareStockConsumer(ctx context.Context, w *world, s *stream) (*stockConsumer, error) {
-	st, err := newStock(w)
+// newStockConsumer fills a topic for the stock consumer.
+func newStockConsumer(ctx context.Context, w *world, s *stream) (*stockConsumer, error) {
+	st, err := newStock(ctx, w)
 	if err != nil {
 		return nil, err
-	}
-	for _, statement := range []string{
-		`create table stock_inbox (consumer text, message_id text, primary key (consumer, message_id))`,
-		`create table stock_outbox (id bigint generated always as identity primary key, message_id text not null,
-			type text not null, key text not null, data bytea not null)`,
-	} {
-		if _, err := w.pool.ExecContext(ctx, statement); err != nil {
-			return nil, err
-		}
 	}
 	topic, err := w.topic(ctx, "stock")
 	if err != nil {
@@ -153,9 +165,8 @@ func prepareStockConsumer(ctx context.Context, w *world, s *stream) (*stockConsu
 }
 
 // book is the handler: one row update, one row into the outbox.
-func (c *stockConsumer) book(watch *stopwatch) stockHandler {
+func (c *stockConsumer) book() stockHandler {
 	return func(ctx context.Context, tx *sql.Tx, m *message.Message) error {
-		watch.start()
 		var d deposited
 		if err := json.Unmarshal(m.Payload, &d); err != nil {
 			return err
@@ -174,38 +185,24 @@ func (c *stockConsumer) book(watch *stopwatch) stockHandler {
 	}
 }
 
-func (c *stockConsumer) run(ctx context.Context, warmUp bool) (*measured, error) {
-	if _, err := c.pool.ExecContext(ctx, `truncate stock_inbox, stock_outbox`); err != nil {
+// run consumes the topic from its beginning until so many messages are done.
+func (c *stockConsumer) run(ctx context.Context, until int) (*measured, error) {
+	const name = "stock"
+	if err := c.forget(ctx, name); err != nil {
 		return nil, err
 	}
-	if err := resetAccounts(ctx, c.pool); err != nil {
+	watch := &stopwatch{bench: c.bench}
+	f := &stockFlow{stock: c.stock, begin: watch.start}
+	if err := f.add(name, c.topic, c.book()); err != nil {
 		return nil, err
 	}
-	c.rounds++
-	name := fmt.Sprintf("stock-%d", c.rounds)
-	sub, err := c.subscriber(name)
-	if err != nil {
-		return nil, err
-	}
-	router, err := c.router()
-	if err != nil {
-		return nil, err
-	}
-	watch := &stopwatch{bench: c.bench, profile: c.profile}
-	var applied atomic.Int64
-	router.AddConsumerHandler(name, c.topic, sub, c.handle(name, &applied, c.book(watch)))
-	stop := background(ctx, router.Run, router.Close)
-	until := c.events.events
-	if warmUp {
-		until /= 10
-	}
-	err = await(ctx, "the stock consumer", func() (bool, error) {
-		return applied.Load() >= int64(until), nil
-	})
+	stop := f.start(ctx)
+	err := await(ctx, "the stock consumer", func() (bool, error) { return f.done.Load() >= int64(until), nil })
 	watch.stop()
-	if err := errors.Join(err, stop()); err != nil || warmUp {
-		return &measured{}, err
-	}
-	return watch.rate(until), checkBooked(ctx, c.pool, c.events,
+	return watch.rate(until), errors.Join(err, stop())
+}
+
+func (c *stockConsumer) check(ctx context.Context) error {
+	return checkBooked(ctx, c.pool, c.events,
 		`select key, (convert_from(data, 'utf8')::jsonb ->> 'n')::int from stock_outbox order by id`)
 }

@@ -12,28 +12,32 @@ import (
 	"github.com/segmentio/kafka-go"
 )
 
-// relaying prepares the row that takes committed facts to Kafka. Both sides have
-// the same backlog, since the stock way is the slower the more there is to do.
-func relaying(ctx context.Context, w *world) (*pair, error) {
+// Both sides of the relay's row have the same backlog, since the stock way is
+// the slower the more there is to do.
+
+// relaying prepares our relay of committed facts to Kafka.
+func relaying(ctx context.Context, w *world) (runner, error) {
 	e, err := newEngine(ctx, w, deposits())
 	if err != nil {
 		return nil, err
 	}
-	s, err := newStock(w)
+	r := &relayRun{world: w, topic: w.prefix + "deposits", commit: e.deposit, relay: e.runRelay, rest: e.awaitForwarded}
+	return r.run, nil
+}
+
+// stockRelaying prepares the stock one.
+func stockRelaying(ctx context.Context, w *world) (runner, error) {
+	s, err := newStock(ctx, w)
 	if err != nil {
-		return nil, err
-	}
-	if err := s.initOutbox(); err != nil {
 		return nil, err
 	}
 	topic, err := w.topic(ctx, "stock")
 	if err != nil {
 		return nil, err
 	}
-	ours := &relayRun{world: w, topic: w.prefix + "deposits", events: w.events / 2, commit: e.deposit, relay: e.runRelay, rest: e.awaitForwarded}
-	theirs := &relayRun{world: w, topic: topic, events: w.events / 2, relay: s.runForwarder, rest: s.awaitAcked,
-		commit: func(ctx context.Context, events []deposited) error { return s.deposit(ctx, topic, events) }}
-	return &pair{stock: theirs.run, ours: ours.run}, nil
+	commit := func(ctx context.Context, events []deposited) error { return s.deposit(ctx, topic, events) }
+	r := &relayRun{world: w, topic: topic, commit: commit, relay: s.runForwarder, rest: s.awaitAcked}
+	return r.run, nil
 }
 
 // deposit commits some events to the stock outbox.
@@ -64,7 +68,6 @@ const perCommit = 10
 type relayRun struct {
 	*world
 	topic  string
-	events int
 	commit func(context.Context, []deposited) error
 	relay  func(context.Context) (stop func() error, err error)
 	rest   func(context.Context) error // waits until the relay has noted how far it came
@@ -72,7 +75,7 @@ type relayRun struct {
 
 // run relays from the start of the relay until all is on Kafka.
 func (r *relayRun) run(ctx context.Context, warmUp bool) (*measured, error) {
-	n := r.events
+	n := r.events / 2
 	if warmUp {
 		n /= 10
 	}
@@ -103,6 +106,9 @@ func (r *relayRun) run(ctx context.Context, warmUp bool) (*measured, error) {
 	}
 	if err := errors.Join(err, stop()); err != nil {
 		return nil, err
+	}
+	if warmUp {
+		return nil, nil
 	}
 	return watch.rate(n), r.checkTopic(ctx, r.topic, before, s)
 }

@@ -3,11 +3,14 @@ package main
 // rows are the rows of the table.
 func rows() []*row {
 	return []*row{
-		{"consume", "consumed, OnBatch, Parallel()", "events/s", consuming(1, inParallel)},
-		{"consume_merged", "consumed, OnBatch, merged", "events/s", consuming(1, merged)},
-		{"consume_each", "consumed, On, a statement per event", "events/s", consuming(4, oneByOne)},
-		{"relay", "relayed from the outbox to Kafka", "events/s", relaying},
+		against("consume", "consumed, OnBatch, Parallel()", "events/s", stockConsuming, consuming(1, inParallel)),
+		against("consume_merged", "consumed, OnBatch, one batch at a time", "events/s", stockConsuming, consuming(1, merged)),
+		against("consume_each", "consumed, On, a statement of its own per event", "events/s", stockConsuming, consuming(4, oneByOne)),
+		against("relay", "relayed from the outbox to Kafka", "events/s", stockRelaying, relaying),
+		against("hop_200", "commit to the handler's commit, at 200/s", "ms", stockHop(200), hop(200)),
+		against("hop_2000", "commit to the handler's commit, at 2,000/s", "ms", stockHop(2000), hop(2000)),
+		against("saga_rate", "5,000 three-step sagas at once", "sagas/s", stockSagas, sagas),
+		against("saga_latency", "three-step saga, at 50/s", "ms", stockSagaLatency, sagaLatency),
+		against("replay_skip", "skipped below the watermark in a replay", "events/s", stockReplaying, replaying),
 	}
 }
-
-func growthRows() []*row { return nil }

@@ -32,9 +32,23 @@ type stock struct {
 	pool *sql.DB
 }
 
-func newStock(w *world) (*stock, error) {
+// newStock makes the tables of the stock side.
+func newStock(ctx context.Context, w *world) (*stock, error) {
 	pool, err := w.openPool()
-	return &stock{w, pool}, err
+	if err != nil {
+		return nil, err
+	}
+	s := &stock{w, pool}
+	for _, statement := range []string{
+		`create table stock_inbox (consumer text, message_id text, primary key (consumer, message_id))`,
+		`create table stock_outbox (id bigint generated always as identity primary key, message_id text not null,
+			type text not null, key text not null, data bytea not null)`,
+	} {
+		if _, err := pool.ExecContext(ctx, statement); err != nil {
+			return nil, fmt.Errorf("making the tables of the stock side: %w", err)
+		}
+	}
+	return s, s.initOutbox()
 }
 
 // keyed marshals with the key that a message carries, so that its order is kept.
@@ -86,12 +100,42 @@ func (s *stock) preload(topic string, events *stream) error {
 // stockHandler is what a message leads to, in its transaction.
 type stockHandler func(ctx context.Context, tx *sql.Tx, m *message.Message) error
 
+// stockFlow is a router with some consumers.
+type stockFlow struct {
+	*stock
+	begin  func()       // called first of all in each handler
+	done   atomic.Int64 // messages after their commit
+	router *message.Router
+}
+
+// add gives the flow a consumer: a group of its own that follows a topic from
+// the beginning, with Watermill's settings otherwise. Offsets are committed by
+// themselves, and each partition has one message under way.
+func (f *stockFlow) add(name, topic string, do stockHandler) error {
+	if f.router == nil {
+		var err error
+		if f.router, err = message.NewRouter(message.RouterConfig{CloseTimeout: 5 * time.Second}, f.logger()); err != nil {
+			return err
+		}
+	}
+	c := kafka.DefaultSaramaSubscriberConfig()
+	c.Consumer.Offsets.Initial = sarama.OffsetOldest
+	sub, err := kafka.NewSubscriber(kafka.SubscriberConfig{Brokers: f.brokers, Unmarshaler: keyed, ConsumerGroup: f.prefix + name,
+		OverwriteSaramaConfig: c}, f.logger())
+	if err != nil {
+		return err
+	}
+	f.router.AddConsumerHandler(name, topic, sub, f.handle(name, do))
+	return nil
+}
+
 // handle is the stock way to apply a message once: a transaction that notes its
-// id first. After its commit it counts.
-func (s *stock) handle(consumer string, applied *atomic.Int64, do stockHandler) message.NoPublishHandlerFunc {
+// id first.
+func (f *stockFlow) handle(consumer string, do stockHandler) message.NoPublishHandlerFunc {
 	return func(m *message.Message) error {
+		f.begin()
 		ctx := m.Context()
-		tx, err := s.pool.BeginTx(ctx, nil)
+		tx, err := f.pool.BeginTx(ctx, nil)
 		if err != nil {
 			return err
 		}
@@ -113,24 +157,24 @@ func (s *stock) handle(consumer string, applied *atomic.Int64, do stockHandler) 
 		if err := tx.Commit(); err != nil {
 			return err
 		}
-		applied.Add(1)
+		f.done.Add(1)
 		return nil
 	}
 }
 
-// router makes a router with Watermill's own messages, the errors of which are
-// shown.
-func (s *stock) router() (*message.Router, error) {
-	return message.NewRouter(message.RouterConfig{CloseTimeout: 5 * time.Second}, s.logger())
+// start runs the flow until stop is called.
+func (f *stockFlow) start(ctx context.Context) (stop func() error) {
+	return background(ctx, f.router.Run, f.router.Close)
 }
 
 func (s *stock) logger() watermill.LoggerAdapter { return stockLog{s.bench} }
 
-// stockLog shows Watermill's errors.
+// stockLog shows Watermill's errors, but those of a transaction that a stop cut
+// off.
 type stockLog struct{ b *bench }
 
 func (l stockLog) Error(msg string, err error, f watermill.LogFields) {
-	if !errors.Is(err, context.Canceled) {
+	if !errors.Is(err, context.Canceled) && !errors.Is(err, sql.ErrTxDone) {
 		l.b.log.Warn("watermill: "+msg, "error", err, "fields", f)
 	}
 }
@@ -138,16 +182,6 @@ func (stockLog) Info(string, watermill.LogFields)                   {}
 func (stockLog) Debug(string, watermill.LogFields)                  {}
 func (stockLog) Trace(string, watermill.LogFields)                  {}
 func (l stockLog) With(watermill.LogFields) watermill.LoggerAdapter { return l }
-
-// subscriber follows a topic in a group of its own, from the beginning, with
-// Watermill's settings otherwise: offsets are committed by themselves, and each
-// partition has one message under way.
-func (s *stock) subscriber(group string) (*kafka.Subscriber, error) {
-	c := kafka.DefaultSaramaSubscriberConfig()
-	c.Consumer.Offsets.Initial = sarama.OffsetOldest
-	return kafka.NewSubscriber(kafka.SubscriberConfig{Brokers: s.brokers, Unmarshaler: keyed, ConsumerGroup: s.prefix + group,
-		OverwriteSaramaConfig: c}, s.logger())
-}
 
 // initOutbox makes the tables of the outbox.
 func (s *stock) initOutbox() error {

@@ -57,14 +57,33 @@ const perKey = 4
 type stream struct {
 	events int
 	keys   []string
+	among  int // accounts that there are
 }
 
-func newStream(events int) *stream {
-	s := &stream{events: events}
-	for i := range max(1, events/perKey) {
-		s.keys = append(s.keys, keyOf(i))
+// accountRows is how many accounts there are: enough for an index to be the way
+// to some thousand of them, as in any table that is worth a set-based update.
+const accountRows = 300_000
+
+func newStream(events int) *stream { return newStreamOver(events, accountRows) }
+
+// newStreamOver has the accounts of the events spread evenly over all.
+func newStreamOver(events, among int) *stream {
+	s := &stream{events: events, among: among}
+	n := max(1, events/perKey)
+	for i := range n {
+		s.keys = append(s.keys, keyOf(i*max(1, among/n)))
 	}
 	return s
+}
+
+// accounts are the ids of all accounts, sorted.
+func (s *stream) accounts() []string {
+	ids := make([]string, s.among)
+	for i := range ids {
+		ids[i] = keyOf(i)
+	}
+	slices.Sort(ids)
+	return ids
 }
 
 func (s *stream) at(i int) deposited { return newDeposited(s.keys[i%len(s.keys)], 1+i/len(s.keys)) }
@@ -156,17 +175,8 @@ func changed(result sql.Result, want int) error {
 	return nil
 }
 
-// accountRows is how many accounts there are: enough for an index to be the way
-// to some thousand of them, as in any table that is worth a set-based update.
-const accountRows = 300_000
-
 // resetAccounts makes the accounts, all zero.
-func resetAccounts(ctx context.Context, pool *sql.DB) error {
-	ids := make([]string, accountRows)
-	for i := range ids {
-		ids[i] = keyOf(i)
-	}
-	slices.Sort(ids)
+func resetAccounts(ctx context.Context, pool *sql.DB, ids []string) error {
 	for _, statement := range []string{
 		`drop table if exists accounts`,
 		`create table accounts (id text not null, balance bigint not null default 0, digest bigint not null default 0)

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"strings"
@@ -25,7 +26,7 @@ const patience = time.Minute
 // system is the composed system as seen from outside.
 type system struct {
 	url, mailpit, sandbox, s3 string
-	staffToken                string
+	staffToken, paymentKey    string
 	s3Key, s3Secret           string
 	consumers                 []string // the services that run a consumer
 }
@@ -61,7 +62,7 @@ func (s *system) find() error {
 		}
 	}
 	api := project.Services["api"].Environment
-	s.staffToken = api["TROUPE_STAFF_TOKEN"]
+	s.staffToken, s.paymentKey = api["TROUPE_STAFF_TOKEN"], project.Services["sandbox"].Environment["TROUPE_PAYMENT_KEY"]
 	s.s3Key, s.s3Secret = api["AWS_ACCESS_KEY_ID"], api["AWS_SECRET_ACCESS_KEY"]
 	for _, at := range []struct {
 		url                     *string
@@ -154,6 +155,16 @@ func (s *system) payments(t *testing.T, orderID string) map[string]int {
 		}
 	}
 	return counts
+}
+
+// charging tells whether the provider has been asked to charge for an order,
+// which is before it answers.
+func (s *system) charging(t *testing.T, orderID string) bool {
+	t.Helper()
+	query := url.Values{"query": {"metadata['reference']:'" + orderID + "'"}}
+	var found struct{ Data []struct{ ID string } }
+	call(t, s.paymentKey, "GET", s.sandbox+"/v1/payment_intents/search?"+query.Encode(), nil).into(t, 200, &found)
+	return len(found.Data) > 0
 }
 
 // saga is what the API says of a saga.

@@ -26,10 +26,11 @@ func main() {
 	verbose := flag.Bool("v", false, "print the trace as it comes")
 	quiet := flag.Bool("q", false, "one line per seed that holds")
 	workshop := flag.Bool("workshop", false, "the engine's own play, of every kind of reaction, in place of the product's")
+	mutation := flag.String("mutation", "", "a safeguard to switch off, in a build with the tag mutations")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	ok, err := simulate(ctx, options{*seed, *seeds, *sagas, *calm, *verbose, *quiet, *workshop})
+	ok, err := simulate(ctx, options{*seed, *seeds, *sagas, *calm, *verbose, *quiet, *workshop, *mutation})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "simulate:", err)
 	}
@@ -43,6 +44,7 @@ type options struct {
 	seed                           uint64
 	seeds, sagas                   int
 	calm, verbose, quiet, workshop bool
+	mutation                       string
 }
 
 func simulate(ctx context.Context, o options) (ok bool, err error) {
@@ -53,7 +55,7 @@ func simulate(ctx context.Context, o options) (ok bool, err error) {
 	defer func() { err = errors.Join(err, stage.Close()) }()
 	ok = true
 	for i := range o.seeds {
-		so := sim.Options{Seed: o.seed + uint64(i), Sagas: o.sagas, Faults: !o.calm, Verbose: o.verbose}
+		so := sim.Options{Seed: o.seed + uint64(i), Sagas: o.sagas, Faults: !o.calm, Verbose: o.verbose, Mutation: o.mutation}
 		run := stage.Product
 		if o.workshop {
 			run = stage.Workshop

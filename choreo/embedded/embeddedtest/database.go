@@ -179,6 +179,7 @@ func (s *server) sweep() error {
 	if err != nil {
 		return err
 	}
+	defer rows.Close()
 	left := map[string][]string{}
 	for rows.Next() {
 		var name, run string
@@ -203,7 +204,7 @@ func (s *server) sweepRun(ctx context.Context, run string, names []string) error
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	var dead bool
 	err = conn.QueryRowContext(ctx, "SELECT pg_try_advisory_lock(hashtext($1))", run).Scan(&dead)
 	if err != nil || !dead {

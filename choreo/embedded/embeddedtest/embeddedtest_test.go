@@ -169,7 +169,7 @@ func TestPrivateServerIsGoneAfterAKill(t *testing.T) {
 // tempDir is as t.TempDir, but where the package has its servers.
 func tempDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp(embeddedtest.TempDir(), "troupe-embeddedtest-")
+	dir, err := os.MkdirTemp(embeddedtest.TempDir(), "troupe-embeddedtest-") //nolint:usetesting // where the package has its servers
 	if err != nil {
 		t.Fatal(err)
 	}

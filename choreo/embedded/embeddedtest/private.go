@@ -14,7 +14,7 @@ import (
 
 // leash is the watchdog's stdin. It is kept because the garbage collector would
 // close it, and so end the server.
-var leash io.WriteCloser
+var leash io.WriteCloser //nolint:unused // to be held is its use
 
 // startPrivate starts the server of this test binary. A test binary may end at
 // any point and without running anything of ours (os.Exit, a panic, -timeout,

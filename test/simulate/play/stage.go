@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"os"
 
-	"troupe/choreo"
 	"troupe/choreo/embedded"
 	"troupe/choreo/sim"
 	"troupe/domain"
@@ -69,7 +68,7 @@ func (s *Stage) Close() error {
 		errs = append(errs, s.admin.Close())
 	}
 	if s.postgres != nil {
-		errs = append(errs, s.postgres.Close())
+		errs = append(errs, s.postgres.Stop(context.Background()))
 	}
 	return errors.Join(append(errs, os.RemoveAll(s.dir))...)
 }
@@ -117,5 +116,3 @@ func (s *Stage) run(ctx context.Context, template string, p sim.Play, o sim.Opti
 	_, err = s.admin.ExecContext(context.WithoutCancel(ctx), "drop database "+name+" with (force)")
 	return report, err
 }
-
-var _ = choreo.Migrate
