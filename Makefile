@@ -46,5 +46,15 @@ compose-down: ## stop the composed system and remove its data
 	$(COMPOSE) down -v
 
 .PHONY: compose-test
-compose-test: compose-up ## drive the composed system from outside
-	$(GO) test -count=1 -tags compose -timeout 10m ./test/compose/
+compose-test: ## drive the composed system from outside, in a project of its own
+	scripts/with-compose $(GO) test -count=1 -tags compose -timeout 9m ./test/compose/
+
+.PHONY: bench
+bench: ## ours beside the stock way, on the broker given or the embedded one (JSON=FILE writes it)
+	$(GO) run ./test/bench $(if $(JSON),-json $(JSON)) $(BENCH)
+
+SEED ?= 1
+SAGAS ?= 1000
+.PHONY: simulate
+simulate: ## the whole choreography under faults, by one seed (SEED=… SAGAS=…)
+	$(GO) run ./test/simulate -seed $(SEED) -sagas $(SAGAS) $(SIMULATE)

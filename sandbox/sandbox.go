@@ -111,6 +111,13 @@ func (s *Sandbox) startHTTP(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.Handle("/sandbox/", s.staffRoutes())
 	mux.Handle("/v1/", s.stripeRoutes())
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		if err := s.db.PingContext(r.Context()); err != nil {
+			problem(w, http.StatusServiceUnavailable, "the database does not answer")
+			return
+		}
+		w.WriteHeader(http.StatusOK)
+	})
 	s.httpListener = listener
 	s.http = &http.Server{
 		Handler:           s.gate.handler(mux),
