@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -133,8 +134,13 @@ func TestFactsOnKafka(t *testing.T) {
 	p := signUp(t)
 	o := p.order(t, "tok_visa")
 	sys.settled(t, o.saga, "completed")
-	out := kafka(t, "console-consumer", "--topic", "orders", "--from-beginning", "--timeout-ms", "5000",
-		"--formatter-property", "print.headers=true", "--formatter-property", "print.key=true")
+	// The tool gives up when nothing came for a while, on a busy machine before
+	// it has joined.
+	var out string
+	for patience := 5; patience <= 40 && !strings.Contains(out, "orders.BuyerMailed.v1"); patience *= 2 {
+		out = kafka(t, "console-consumer", "--topic", "orders", "--from-beginning", "--timeout-ms", strconv.Itoa(patience*1000),
+			"--formatter-property", "print.headers=true", "--formatter-property", "print.key=true")
+	}
 	found := map[string]bool{}
 	for line := range strings.Lines(out) {
 		headers, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
