@@ -313,3 +313,53 @@ func TestAConsumerThatFailsOnEverythingStops(t *testing.T) {
 		t.Errorf("%d events were set aside by a consumer that is broken", n)
 	}
 }
+
+// Copies of our own records, on another partition or without their sequence, and
+// foreign events that reuse one of our ids, do nothing twice and hold up nobody.
+func TestCopiesOfOurRecords(t *testing.T) {
+	t.Parallel()
+	s, b := theatre(t, nil)
+	p := s.Perform()
+	s.Emit("toss", tossed{"real", 1})
+	choreotest.Eventually(t, "the real one is heard", func() bool { return s.Count(`select count(*) from heard`) == 1 })
+	var id, sequence string
+	err := s.DB.Pool().QueryRowContext(t.Context(), `select event_id, sequence::text from choreo.event_log
+		where type = 'coins.Tossed.v1'`).Scan(&id, &sequence)
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := func(partition int, source, sequence, coin string) kafka.Message {
+		headers := []kafka.Header{{Key: "ce_type", Value: []byte("coins.Tossed.v1")}, {Key: "ce_id", Value: []byte(id)},
+			{Key: "ce_source", Value: []byte(source)}}
+		if sequence != "" {
+			headers = append(headers, kafka.Header{Key: "ce_sequence", Value: []byte(sequence)})
+		}
+		return kafka.Message{Key: []byte(coin), Partition: partition, Headers: headers, Value: fmt.Appendf(nil, `{"coinId":%q,"n":1}`, coin)}
+	}
+	w := &kafka.Writer{Addr: kafka.TCP(p.Broker.Brokers...), Topic: p.Broker.Prefix + "coins", RequiredAcks: kafka.RequireAll,
+		BatchTimeout: time.Millisecond, Balancer: &kafka.RoundRobin{}}
+	defer w.Close() //nolint:errcheck // it has written
+	var records []kafka.Message
+	for range 4 { // round robin: each on every partition
+		records = append(records, record(0, s.DB.Source(), sequence, "real"), record(0, s.DB.Source(), "", "real"),
+			record(0, s.DB.Source(), "999", "real"))
+	}
+	records = append(records, record(0, "/crm", "", "namesake"), record(0, "/crm", "", "namesake"))
+	if err := w.WriteMessages(t.Context(), records...); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 20 {
+		s.Emit("toss", tossed{fmt.Sprintf("after%d", n), 1})
+	}
+	choreotest.Eventually(t, "those after it are heard", func() bool { return s.Count(`select count(*) from heard where coin like 'after%'`) == 20 })
+	choreotest.Eventually(t, "the namesake is heard", func() bool { return s.Count(`select count(*) from heard where coin = 'namesake'`) == 1 })
+	choreotest.Eventually(t, "all is noted", func() bool { return s.Count(`select count(*) from notes`) >= 22 })
+	if h, n := s.Count(`select count(*) from heard`), s.Count(`select count(*) from notes`); h != 22 || n != 22 {
+		t.Errorf("%d heard and %d noted, want 22 each", h, n)
+	}
+	for key, n := range b.calls {
+		if n != 1 {
+			t.Errorf("%s was called %d times", key, n)
+		}
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/lib/pq"
@@ -82,8 +83,16 @@ func BusyLines(ctx context.Context, u *choreo.Unit, consumer string, lines []str
 	return busy, rows.Err()
 }
 
-// Put adds steps of one consumer, in order. The idempotency key of each is made
-// of the consumer and the event.
+// effectKey is the idempotency key of the call: made of the consumer and the
+// event, whose id is told apart from ours where it is somebody else's.
+func (s New) effectKey() string {
+	if strings.HasPrefix(s.Meta.Source, "/troupe/") {
+		return s.Consumer + ":" + s.Meta.ID
+	}
+	return s.Consumer + ":" + s.Meta.Source + ":" + s.Meta.ID
+}
+
+// Put adds steps of one consumer, in order.
 func Put(ctx context.Context, u *choreo.Unit, list ...New) error {
 	if len(list) == 0 {
 		return nil
@@ -99,7 +108,7 @@ func Put(ctx context.Context, u *choreo.Unit, list ...New) error {
 		return err
 	}
 	now := u.Clock()
-	var source, event, typ, key, saga, line, meta, state, due, problem []string
+	var source, event, typ, key, saga, line, meta, state, due, problem, effectKey []string
 	var data [][]byte
 	var head []bool
 	var attempts []int64
@@ -116,19 +125,20 @@ func Put(ctx context.Context, u *choreo.Unit, list ...New) error {
 			busy[s.Line] = true
 		}
 		attempts, problem = append(attempts, int64(s.Attempts)), append(problem, s.Error)
+		effectKey = append(effectKey, s.effectKey())
 		due = append(due, now.Add(s.Delay).Format(time.RFC3339Nano))
 	}
 	_, err = u.SQL().ExecContext(ctx, `
 		insert into choreo.steps (consumer, source, event_id, type, key, saga, line, meta, data, state, head,
 			attempts, due_at, begun_at, effect_key, error, created_at, updated_at)
 		select $1, s.source, s.event, s.type, s.key, s.saga, s.line, s.meta::jsonb, s.data, s.state, s.head, s.attempts,
-			s.due::timestamptz, case when s.attempts > 0 then $2::timestamptz end, $1 || ':' || s.event, s.problem, $2, $2
+			s.due::timestamptz, case when s.attempts > 0 then $2::timestamptz end, s.effect_key, s.problem, $2, $2
 		from unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bytea[],
-			$11::text[], $12::bool[], $13::bigint[], $14::text[], $15::text[]) with ordinality
-			as s (source, event, type, key, saga, line, meta, data, state, head, attempts, due, problem, n)
+			$11::text[], $12::bool[], $13::bigint[], $14::text[], $15::text[], $16::text[]) with ordinality
+			as s (source, event, type, key, saga, line, meta, data, state, head, attempts, due, problem, effect_key, n)
 		order by s.n`, list[0].Consumer, now, pq.Array(source), pq.Array(event), pq.Array(typ), pq.Array(key), pq.Array(saga),
 		pq.Array(line), pq.Array(meta), pq.Array(data), pq.Array(state), pq.Array(head), pq.Array(attempts), pq.Array(due),
-		pq.Array(problem))
+		pq.Array(problem), pq.Array(effectKey))
 	if err != nil {
 		return fmt.Errorf("putting %d events of %s into steps: %w", len(list), list[0].Consumer, err)
 	}
