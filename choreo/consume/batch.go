@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"troupe/choreo"
@@ -49,6 +50,7 @@ type Applier struct {
 	Enqueued func() // called after a step was put
 
 	culprits atomic.Pointer[culprits]
+	passed   sync.Map // place -> a sequence that the watermark has certainly passed
 }
 
 // culprits are events that failed one after another with one SQLSTATE.
@@ -100,7 +102,23 @@ func (a *Applier) Batch(ctx context.Context, b *broker.Batch) (Counts, error) {
 	for i, r := range b.Records {
 		arrivals[i] = a.read(r)
 	}
+	if len(b.Tails) == 0 && a.allPassed(arrivals) {
+		return Counts{Duplicate: len(arrivals)}, nil
+	}
 	return a.take(ctx, arrivals, b.Tails)
+}
+
+// allPassed tells, without asking the database, that all of a batch is at or
+// below the watermarks, which only rise: a replay of what was taken long ago is
+// skipped as fast as it can be read.
+func (a *Applier) allPassed(arrivals []*arrival) bool {
+	for _, v := range arrivals {
+		at, ok := a.passed.Load(v.place)
+		if !ok || !v.own || v.meta.Sequence == 0 || v.meta.Sequence > at.(int64) { //nolint:forcetypeassert // only such are stored
+			return false
+		}
+	}
+	return len(arrivals) > 0
 }
 
 // take applies arrivals, healing first what is missing before or behind them;
@@ -116,6 +134,9 @@ func (a *Applier) take(ctx context.Context, arrivals []*arrival, tails []broker.
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", a.Consumer.Name, err)
+		}
+		for p, sequence := range t.reached {
+			a.passed.Store(p, sequence)
 		}
 		for _, r := range t.done {
 			counts[r.outcome]++
@@ -147,7 +168,7 @@ func (a *Applier) read(r *wire.Record) *arrival {
 	return v
 }
 
-// bind finds the rule of an arrival and reads its fact.
+// bind finds the rule of an arrival.
 func (a *Applier) bind(v *arrival) {
 	rule := a.Consumer.Rule(v.meta.Type)
 	switch {
@@ -158,11 +179,20 @@ func (a *Applier) bind(v *arrival) {
 		v.sorted = Unknown
 		return
 	}
-	if v.event, v.bad = rule.Decode(v.meta, v.data); v.bad != nil {
-		v.sorted = Malformed
+	v.rule = rule
+}
+
+// open reads the fact of an arrival that has not come before.
+func (v *arrival) open() {
+	if v.rule == nil || v.event != nil {
 		return
 	}
-	v.rule, v.line, v.factKey = rule, rule.Line(v.event), rule.FactKey(v.event)
+	event, err := v.rule.Decode(v.meta, v.data)
+	if err != nil {
+		v.rule, v.bad, v.sorted, v.outcome = nil, err, Malformed, Malformed
+		return
+	}
+	v.event, v.line, v.factKey = event, v.rule.Line(event), v.rule.FactKey(event)
 }
 
 // transaction is the transaction of one batch.
@@ -172,9 +202,10 @@ type transaction struct {
 	tails    []broker.Tail
 	oneByOne bool // the second try: each event under a savepoint
 
-	done []*arrival // what this transaction took care of
-	more bool       // a hole is not healed to its end yet
-	put  []steps.New
+	done    []*arrival      // what this transaction took care of
+	reached map[place]int64 // the watermarks that it leaves
+	more    bool            // a hole is not healed to its end yet
+	put     []steps.New
 }
 
 // run locks the watermarks, sorts out what has come before, applies the rest in
@@ -191,6 +222,9 @@ func (t *transaction) run(ctx context.Context, u *choreo.Unit) error {
 	fresh, err := t.sift(ctx, u, w)
 	if err != nil {
 		return err
+	}
+	for _, v := range fresh {
+		v.open()
 	}
 	todo := slices.DeleteFunc(slices.Clone(fresh), func(v *arrival) bool { return v.outcome != "" })
 	if err := t.prepare(ctx, u, todo); err != nil {
@@ -213,7 +247,7 @@ func (t *transaction) run(ctx context.Context, u *choreo.Unit) error {
 	if err := steps.Put(ctx, u, t.put...); err != nil {
 		return err
 	}
-	t.done = append(t.done, fresh...)
+	t.done, t.reached = append(t.done, fresh...), w.sequences
 	return w.advance(ctx, u)
 }
 

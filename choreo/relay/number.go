@@ -100,29 +100,30 @@ func number(ctx context.Context, tx *sql.Tx, source string, facts []*fact) error
 		len(facts)).Scan(&position); err != nil {
 		return fmt.Errorf("taking positions: %w", err)
 	}
-	type place struct {
-		topic     string
-		partition int32
-	}
-	streams := map[place]*stream{}
+	places := make([]place, len(facts))
 	for i, f := range facts {
 		topic := choreo.Topic(f.typ)
 		if partitions[topic] == 0 {
 			return fmt.Errorf("topic %s is not known: run `troupe topics apply`", topic)
 		}
-		at := place{topic, wire.PartitionOf(f.key, partitions[topic])}
-		if streams[at] == nil {
-			if streams[at], err = openStream(ctx, tx, source, at.topic, at.partition); err != nil {
-				return err
-			}
-		}
-		streams[at].head++
-		f.stream, f.sequence, f.position = streams[at].id, streams[at].head, position+int64(i)+1
+		places[i] = place{topic, wire.PartitionOf(f.key, partitions[topic])}
 	}
+	streams, err := openStreams(ctx, tx, source, places)
+	if err != nil {
+		return err
+	}
+	for i, f := range facts {
+		s := streams[places[i]]
+		s.head++
+		f.stream, f.sequence, f.position = s.id, s.head, position+int64(i)+1
+	}
+	var ids, heads []int64
 	for _, s := range streams {
-		if _, err := tx.ExecContext(ctx, `update choreo.streams set head = $2 where id = $1`, s.id, s.head); err != nil {
-			return fmt.Errorf("moving the head of a stream: %w", err)
-		}
+		ids, heads = append(ids, s.id), append(heads, s.head)
+	}
+	if _, err := tx.ExecContext(ctx, `update choreo.streams s set head = m.head from unnest($1::int[], $2::bigint[]) as m (id, head)
+		where s.id = m.id`, pq.Array(ids), pq.Array(heads)); err != nil {
+		return fmt.Errorf("moving the heads of streams: %w", err)
 	}
 	if err := appendLog(ctx, tx, facts); err != nil {
 		return err
@@ -131,22 +132,58 @@ func number(ctx context.Context, tx *sql.Tx, source string, facts []*fact) error
 	return err
 }
 
+type place struct {
+	topic     string
+	partition int32
+}
+
 type stream struct{ id, head int64 }
 
-func openStream(ctx context.Context, tx *sql.Tx, source, topic string, partition int32) (*stream, error) {
-	s := &stream{}
-	err := tx.QueryRowContext(ctx, `select id, head from choreo.streams where source = $1 and topic = $2 and partition = $3`,
-		source, topic, partition).Scan(&s.id, &s.head)
-	if err == sql.ErrNoRows {
-		err = tx.QueryRowContext(ctx, `with s as (
-			insert into choreo.streams (source, topic, partition) values ($1, $2, $3) returning id),
-			f as (insert into choreo.forwarded (stream, sequence) select id, 0 from s)
-			select id from s`, source, topic, partition).Scan(&s.id)
+// openStreams finds the streams of these places, making those that are missing.
+func openStreams(ctx context.Context, tx *sql.Tx, source string, places []place) (map[place]*stream, error) {
+	var topics []string
+	var partitions []int64
+	streams := map[place]*stream{}
+	for _, p := range places {
+		if _, ok := streams[p]; !ok {
+			streams[p] = nil
+			topics, partitions = append(topics, p.topic), append(partitions, int64(p.partition))
+		}
 	}
+	read := func() (missing bool, err error) {
+		rows, err := tx.QueryContext(ctx, `select s.topic, s.partition, s.id, s.head from choreo.streams s
+			join unnest($2::text[], $3::int[]) as p (topic, partition) on s.topic = p.topic and s.partition = p.partition
+			where s.source = $1`, source, pq.Array(topics), pq.Array(partitions))
+		if err != nil {
+			return false, fmt.Errorf("opening streams: %w", err)
+		}
+		defer rows.Close()
+		n := 0
+		for ; rows.Next(); n++ {
+			var p place
+			s := &stream{}
+			if err := rows.Scan(&p.topic, &p.partition, &s.id, &s.head); err != nil {
+				return false, err
+			}
+			streams[p] = s
+		}
+		return n < len(topics), rows.Err()
+	}
+	missing, err := read()
+	if err != nil || !missing {
+		return streams, err
+	}
+	_, err = tx.ExecContext(ctx, `
+		with s as (
+		  insert into choreo.streams (source, topic, partition)
+		  select $1, p.topic, p.partition from unnest($2::text[], $3::int[]) with ordinality as p (topic, partition, n)
+		  order by p.n on conflict do nothing returning id)
+		insert into choreo.forwarded (stream, sequence) select id, 0 from s`, source, pq.Array(topics), pq.Array(partitions))
 	if err != nil {
-		return nil, fmt.Errorf("opening the stream of %s/%d: %w", topic, partition, err)
+		return nil, fmt.Errorf("making streams: %w", err)
 	}
-	return s, nil
+	_, err = read()
+	return streams, err
 }
 
 func partitionCounts(ctx context.Context, tx *sql.Tx) (map[string]int, error) {

@@ -42,8 +42,9 @@ type Relay struct {
 	holder    string
 	reader    Reader
 	log       *slog.Logger
-	floor     floor // of the outbox, while this relay is the active one
-	verified  bool  // Kafka was read back since the lease was taken
+	floor     floor     // of the outbox, while this relay is the active one
+	verified  bool      // Kafka was read back since the lease was taken
+	held      time.Time // when the lease was last renewed
 }
 
 // Reader reads a topic partition from an offset, or from its first record where
@@ -96,6 +97,9 @@ func (r *Relay) Run(ctx context.Context, hints <-chan *pq.Notification) error {
 
 // turn sequences and forwards once; more tells that there is more to do now.
 func (r *Relay) turn(ctx context.Context) (more bool, err error) {
+	if idle, err := r.idle(ctx); idle || err != nil {
+		return false, err
+	}
 	sequenced, err := r.Sequence(ctx)
 	if errors.Is(err, ErrStandby) {
 		return false, nil
@@ -105,6 +109,21 @@ func (r *Relay) turn(ctx context.Context) (more bool, err error) {
 	}
 	forwarded, err := r.Forward(ctx)
 	return err == nil && (sequenced == Batch || forwarded >= Batch), err
+}
+
+// idle tells that there is nothing to do: the lease need not be renewed yet, no
+// fact waits, and all is forwarded. A relay at rest writes nothing.
+func (r *Relay) idle(ctx context.Context) (idle bool, err error) {
+	if !r.verified || time.Since(r.held) > lease/3 {
+		return false, nil
+	}
+	err = r.db.Pool().QueryRowContext(ctx, `select not exists (select from choreo.outbox where id > $1)
+		and not exists (select from choreo.streams s join choreo.forwarded f on f.stream = s.id
+		                where s.source = $2 and s.head > f.sequence)`, r.floor.id, r.db.Source()).Scan(&idle)
+	if err != nil {
+		return false, fmt.Errorf("looking for work: %w", err)
+	}
+	return idle, nil
 }
 
 // Sequence moves up to Batch facts from the outbox to the log, in the order in
@@ -158,6 +177,7 @@ func (r *Relay) hold(ctx context.Context, tx execer) error {
 		r.floor, r.verified = floor{}, false
 		return errors.Join(ErrStandby, err)
 	}
+	r.held = time.Now()
 	return nil
 }
 
@@ -210,11 +230,8 @@ func (r *Relay) Forward(ctx context.Context) (n int, err error) {
 		o := topics[topic]
 		err := r.publisher.Publish(topic, broker.NewMessage(ctx, &broker.Batch{Records: o.records}))
 		errs = append(errs, err)
-		reached := o.reached(err)
-		for _, stream := range slices.Sorted(maps.Keys(reached)) {
-			if err := r.advance(ctx, stream, reached[stream]); err != nil {
-				return n, fmt.Errorf("storing how far %s is forwarded: %w", topic, err)
-			}
+		if err := r.advance(ctx, o.reached(err)); err != nil {
+			return n, fmt.Errorf("storing how far %s is forwarded: %w", topic, err)
 		}
 		n += len(o.records)
 	}
@@ -224,9 +241,22 @@ func (r *Relay) Forward(ctx context.Context) (n int, err error) {
 // mark is how far a stream stands on Kafka.
 type mark struct{ sequence, nextOffset int64 }
 
-func (r *Relay) advance(ctx context.Context, stream int, to mark) error {
-	_, err := r.db.Pool().ExecContext(ctx, `update choreo.forwarded set sequence = $2, next_offset = $3
-		where stream = $1 and sequence <= $2`, stream, to.sequence, to.nextOffset)
+// advance stores how far streams are forwarded. The commit is lazy: lost in a
+// crash of the database, it is made good when the next relay reads Kafka back.
+func (r *Relay) advance(ctx context.Context, reached map[int]mark) error {
+	var streams, sequences, offsets []int64
+	for stream, to := range reached {
+		streams, sequences = append(streams, int64(stream)), append(sequences, to.sequence)
+		offsets = append(offsets, to.nextOffset)
+	}
+	if len(streams) == 0 {
+		return nil
+	}
+	_, err := r.db.Pool().ExecContext(ctx, `
+		with lazy as materialized (select set_config('synchronous_commit', 'off', true))
+		update choreo.forwarded f set sequence = m.sequence, next_offset = m.next_offset
+		from unnest($1::int[], $2::bigint[], $3::bigint[]) as m (stream, sequence, next_offset), lazy
+		where f.stream = m.stream and f.sequence <= m.sequence`, pq.Array(streams), pq.Array(sequences), pq.Array(offsets))
 	return err
 }
 

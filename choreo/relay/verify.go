@@ -50,7 +50,7 @@ func (r *Relay) verify(ctx context.Context) error {
 			return fmt.Errorf("reading %s/%d back: %w", s.topic, s.partition, err)
 		}
 		if to.sequence > s.forwarded {
-			if err := r.advance(ctx, s.id, to); err != nil {
+			if err := r.advance(ctx, map[int]mark{s.id: to}); err != nil {
 				return err
 			}
 		}
