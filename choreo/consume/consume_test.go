@@ -338,7 +338,7 @@ func TestCopiesOfOurRecords(t *testing.T) {
 	}
 	w := &kafka.Writer{Addr: kafka.TCP(p.Broker.Brokers...), Topic: p.Broker.Prefix + "coins", RequiredAcks: kafka.RequireAll,
 		BatchTimeout: time.Millisecond, Balancer: &kafka.RoundRobin{}}
-	defer w.Close() //nolint:errcheck // it has written
+	defer w.Close()
 	var records []kafka.Message
 	for range 4 { // round robin: each on every partition
 		records = append(records, record(0, s.DB.Source(), sequence, "real"), record(0, s.DB.Source(), "", "real"),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -153,9 +154,7 @@ func (s *Sim) deliver(g *group) *process {
 			g.rewind()
 			return
 		}
-		for at, offset := range took {
-			g.committed[at] = offset
-		}
+		maps.Copy(g.committed, took)
 	})
 	p.what = fmt.Sprintf("takes %d records, %d ends", len(b.Records), len(b.Tails))
 	g.busy = p

@@ -252,7 +252,7 @@ func firstOf(file, name string) string {
 	if err != nil {
 		return ""
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it was only read
 	for s := bufio.NewScanner(f); s.Scan(); {
 		if before, after, ok := strings.Cut(s.Text(), ":"); ok && strings.TrimSpace(before) == name {
 			return strings.TrimSpace(after)

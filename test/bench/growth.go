@@ -62,12 +62,12 @@ func (e *engine) grow(ctx context.Context) error {
 	}
 	all := e.db.Flow().Consumers()
 	for _, c := range all {
-		if _, err := e.pool.ExecContext(ctx, `
+		if _, err := e.pool.ExecContext(ctx, ` //nolint:dupword // one time for three columns
 			insert into choreo.steps (consumer, source, event_id, type, key, saga, line, meta, data, state, head,
-				attempts, due_at, begun_at, effect_key, created_at, updated_at)
+				attempts, begun_at, due_at, created_at, effect_key, updated_at)
 			select $1, $2, 'parked-' || n, $3, 'parked-' || n, 'parked-' || n, 'parked-' || n, '{}'::jsonb, $4::bytea, 'parked', true,
-				12, now, now, $1 || 'parked-' || n, now, now
-			from generate_series(1, $5) n, choreo.troupe_now() now`,
+				12, t.now, t.now, t.now, $1 || 'parked-' || n, t.now
+			from generate_series(1, $5) n, (select choreo.troupe_now() as now) t`,
 			c.Name, e.db.Source(), c.Rules()[0].On, []byte(note), grownSteps/len(all)); err != nil {
 			return fmt.Errorf("parking steps: %w", err)
 		}

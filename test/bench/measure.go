@@ -63,7 +63,7 @@ func (b *bench) measure(ctx context.Context, r *row) (_ *results, err error) {
 		if err != nil {
 			return nil, err
 		}
-		defer func() { err = errors.Join(err, w.close()) }()
+		defer func() { err = errors.Join(err, w.close()) }() //nolint:gocritic // two worlds at the most, both used to the end
 		began := time.Now()
 		if runs[i], err = s.prepare(ctx, w); err != nil {
 			return nil, fmt.Errorf("preparing %s: %w", s.label, err)

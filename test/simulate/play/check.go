@@ -98,10 +98,10 @@ func (c *checker) posts(ctx context.Context) error {
 		facts := c.facts[id]
 		has := func(name string) bool { return slices.Contains(facts, "posts."+name+".v1") }
 		owed := has("AttachmentsReturnFailed")
-		switch {
-		case state == "processing":
+		switch state {
+		case "processing":
 			c.report("every post is settled", saga, "post %s is still processing, with %d of %d tags and %d of %d files", id, tagged, tags, filed, files)
-		case state == "published":
+		case "published":
 			if tagged != tags || filed != files {
 				c.report("a published post has all it asked for", saga, "post %s has %d of %d tags and %d of %d files", id, tagged, tags, filed, files)
 			}

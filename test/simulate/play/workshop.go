@@ -72,10 +72,9 @@ func migrateWorkshop(ctx context.Context, db *sql.DB) error {
 // machine cuts: once per key, as providers do, and not at all under a key that
 // was scrapped.
 type machine struct {
-	sim   *sim.Sim
-	keys  map[string]*work
-	made  map[string]int // by serial
-	calls int
+	sim  *sim.Sim
+	keys map[string]*work
+	made map[string]int // by serial
 }
 
 type work struct{ done, scrapped bool }
