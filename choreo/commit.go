@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/lib/pq"
+
+	"troupe/choreo/internal/safeguard"
 )
 
 // Receipt is what a command that was committed can tell its caller.
@@ -103,6 +105,9 @@ func (db *DB) InUnit(ctx context.Context, fn func(context.Context, *Unit) error)
 		return fmt.Errorf("reading the clock: %w", err)
 	}
 	u.now = u.now.UTC()
+	if safeguard.Off("lock then emit") {
+		u.emitFirst(ctx)
+	}
 	if err := fn(ctx, u); err != nil {
 		return err
 	}
@@ -224,7 +229,10 @@ func (u *Unit) writeOutbox(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("writing %d facts to the outbox: %w", len(id), err)
 	}
-	return true, nil
+	if safeguard.Off("lock then emit") {
+		u.placeFirst(ctx, id)
+	}
+	return true, u.err
 }
 
 func timestamps(at []time.Time) []string {

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"troupe/choreo/internal/safeguard"
 )
 
 // Tx is the transaction that a command or a reaction runs in. It is not safe
@@ -87,6 +89,9 @@ func (tx *Tx) add(cause *Meta, fact Fact) error {
 			m.Causation = cause.Causation
 		}
 		m.ID = derivedID(cause, tx.emitter, m.Type, tx.ordinal(cause.ID, m.Type), tx.round)
+	}
+	if safeguard.Off("derived ids") {
+		m.ID = tx.freshID()
 	}
 	tx.queue = append(tx.queue, &pending{Meta: m, fact: fact, data: data})
 	return nil

@@ -4,11 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/lib/pq"
 
 	"troupe/choreo"
+	"troupe/choreo/internal/safeguard"
 	"troupe/choreo/wire"
 )
 
@@ -39,6 +41,10 @@ type floor struct {
 // claimed moves the floor after a claim whose snapshot was (xmin, xmax).
 func (f *floor) claimed(highest int64, xmin, xmax uint64) {
 	f.highest = max(f.highest, highest)
+	if safeguard.Off("xmin floor") {
+		f.id = f.highest
+		return
+	}
 	if f.xmax != 0 && xmin >= f.xmax {
 		f.id, f.xmax = f.noted, 0
 	}
@@ -85,6 +91,9 @@ func claim(ctx context.Context, tx *sql.Tx, f floor) ([]*fact, floor, error) {
 		highest = facts[n-1].id
 	}
 	f.claimed(highest, xmin, xmax)
+	if safeguard.Off("claim order") {
+		slices.Reverse(facts)
+	}
 	return facts, f, rows.Err()
 }
 

@@ -21,6 +21,7 @@ import (
 
 	"troupe/choreo"
 	"troupe/choreo/broker"
+	"troupe/choreo/internal/safeguard"
 	"troupe/choreo/wire"
 )
 
@@ -155,6 +156,9 @@ func (r *Relay) Sequence(ctx context.Context) (n int, err error) {
 			return 0, err
 		}
 	}
+	if safeguard.Off("sequenced before published") {
+		r.publishEarly(ctx, tx, claimed)
+	}
 	if err := tx.Commit(); err != nil {
 		return 0, fmt.Errorf("committing %d sequences: %w", len(claimed), err)
 	}
@@ -173,7 +177,7 @@ func (r *Relay) hold(ctx context.Context, tx execer) error {
 	if err != nil {
 		return fmt.Errorf("taking the relay's lease: %w", err)
 	}
-	if held, err := result.RowsAffected(); err != nil || held == 0 {
+	if held, err := result.RowsAffected(); (err != nil || held == 0) && !safeguard.Off("relay lease") {
 		r.floor, r.verified = floor{}, false
 		return errors.Join(ErrStandby, err)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -84,52 +83,6 @@ func (b *backend) query(query string, args []driver.NamedValue) (*table, error) 
 	return readAll(rows)
 }
 
-func readAll(rows driver.Rows) (*table, error) {
-	defer rows.Close() //nolint:errcheck // it was read to its end
-	t := &table{columns: slices.Clone(rows.Columns())}
-	for {
-		row := make([]driver.Value, len(t.columns))
-		err := rows.Next(row)
-		if errors.Is(err, io.EOF) {
-			return t, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		for i, v := range row {
-			if bytes, ok := v.([]byte); ok {
-				row[i] = slices.Clone(bytes)
-			}
-		}
-		t.values = append(t.values, row)
-	}
-}
-
-// table is a result that was read.
-type table struct {
-	columns []string
-	values  [][]driver.Value
-	at      int
-}
-
-func (t *table) text(v driver.Value) string {
-	if b, ok := v.([]byte); ok {
-		return string(b)
-	}
-	return fmt.Sprint(v)
-}
-
-func (t *table) Columns() []string { return t.columns }
-func (t *table) Close() error      { return nil }
-func (t *table) Next(into []driver.Value) error {
-	if t.at == len(t.values) {
-		return io.EOF
-	}
-	copy(into, t.values[t.at])
-	t.at++
-	return nil
-}
-
 // conn is a connection of a simulated process.
 type conn struct {
 	sim  *Sim
@@ -159,7 +112,10 @@ func (c *conn) run(ctx context.Context, k kind, what string, do func() error) er
 	if p == nil {
 		return do()
 	}
-	if p.dead || c.bad {
+	if p.dead { // it died while it was at something else
+		c.abandon()
+	}
+	if c.bad {
 		return errLost
 	}
 	v := p.park(k, what)
@@ -299,7 +255,7 @@ func (c *conn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, erro
 	}
 	c.inTx, c.failed, c.proc, c.emitted, c.wroteSteps, c.mark = true, false, p, nil, false, 0
 	if p != nil {
-		p.pending = nil
+		p.pending, p.clock = nil, c.sim.now
 	}
 	return tx{c}, nil
 }
@@ -360,35 +316,6 @@ func (c *conn) PrepareContext(_ context.Context, query string) (driver.Stmt, err
 // Prepare is PrepareContext of old.
 func (c *conn) Prepare(query string) (driver.Stmt, error) {
 	return c.PrepareContext(context.Background(), query)
-}
-
-type stmt struct {
-	driver.Stmt
-	c     *conn
-	query string
-}
-
-func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
-	var t *table
-	err := s.c.statement(ctx, s.query, func() error {
-		rows, err := s.Stmt.(driver.StmtQueryContext).QueryContext(context.Background(), args)
-		if err == nil {
-			t, err = readAll(rows)
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return t, nil
-}
-
-func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (result driver.Result, err error) {
-	err = s.c.statement(ctx, s.query, func() (err error) {
-		result, err = s.Stmt.(driver.StmtExecContext).ExecContext(context.Background(), args)
-		return err
-	})
-	return result, err
 }
 
 // CheckNamedValue is pq's.

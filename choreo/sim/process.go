@@ -67,7 +67,9 @@ type process struct {
 	wakes  int // not before this tick
 	whole  bool
 	dead   bool
-	tried  bool // it has called, or failed to load
+	inCall string    // the step whose call it is at
+	clock  time.Time // of its last transaction
+	tried  bool      // it has called, or failed to load
 	victim bool
 	waited atomic.Bool  // its statement was seen to wait for a lock
 	pid    atomic.Int64 // of the session that runs its statement
@@ -119,7 +121,7 @@ func Pause(ctx context.Context, what string) bool {
 	if p != nil && !p.dead {
 		p.park(atWoken, what)
 	}
-	return p == nil || !p.dead
+	return p == nil || !p.dead && p.sim.now.Sub(p.clock) <= callTimeout
 }
 
 // released waits for the turn after a statement that had to wait for a lock.

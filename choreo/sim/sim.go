@@ -17,7 +17,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"log/slog"
 	"math/rand/v2"
 	"os"
 	"strings"
@@ -241,16 +240,6 @@ func (s *Sim) short(query string) string {
 	return t
 }
 
-// randomness gives ids their bytes.
-type randomness struct{ s *Sim }
-
-func (r randomness) Read(b []byte) (int, error) {
-	for i := range b {
-		b[i] = byte(r.s.rand.Uint32())
-	}
-	return len(b), nil
-}
-
 func (s *Sim) run(ctx context.Context) error {
 	base, err := pq.NewConnector(s.o.Database)
 	if err != nil {
@@ -271,72 +260,6 @@ func (s *Sim) run(ctx context.Context) error {
 		return err
 	}
 	return s.schedule(ctx)
-}
-
-func (s *Sim) setUp(ctx context.Context) error {
-	flow, err := s.play.Flow(s)
-	if err != nil {
-		return err
-	}
-	s.watch(flow)
-	if err := s.monitor.exec(`update choreo.source set database_id = 'simulated', epoch = 1`); err != nil {
-		return err
-	}
-	s.kafka = &kafka{sim: s, topics: map[string]*topic{}, highest: map[spot]int64{}}
-	for _, name := range flow.Topics() {
-		n := 1 + s.rand.IntN(3)
-		s.kafka.create(name, n)
-		if err := s.monitor.exec(fmt.Sprintf(`insert into choreo.topics (topic, partitions) values ('%s', %d)`, name, n)); err != nil {
-			return err
-		}
-	}
-	if s.DB, err = choreo.Open(ctx, s.pool, flow, choreo.Options{Random: randomness{s}}); err != nil {
-		return err
-	}
-	quiet := slog.New(slog.DiscardHandler)
-	for i := range s.relays {
-		s.relays[i] = &relayer{relay: relay.New(s.DB, s.kafka, s.kafka, quiet)}
-		s.runners[i] = steps.NewRunner(s.DB, flow.Consumers(), steps.Options{Jitter: s.rand.Float64, Unrenewed: true,
-			CallTimeout: time.Hour})
-	}
-	for _, c := range flow.Consumers() {
-		switch {
-		case len(c.Topics()) == 0:
-		case c.Local():
-			s.feeders = append(s.feeders, &feeder{name: c.Name,
-				feed: consume.NewFeeder(&consume.Applier{DB: s.DB, Consumer: c}, quiet)})
-		default:
-			s.addGroups(c)
-		}
-	}
-	for n := range s.o.Sagas {
-		// They start over a while that grows with their number.
-		at := s.now.Add(time.Duration(s.rand.IntN(1+20*s.o.Sagas)) * time.Millisecond)
-		s.sagas = append(s.sagas, &script{n: n, acts: s.play.Saga(s, n), at: at})
-	}
-	return nil
-}
-
-// addGroups adds the group of a consumer; one that takes its partitions side by
-// side has several parts.
-func (s *Sim) addGroups(c *choreo.Consumer) {
-	var spots []spot
-	for _, name := range c.Topics() {
-		for i := range s.kafka.topics[name].partitions {
-			spots = append(spots, spot{name, i})
-		}
-	}
-	for i := range spots {
-		part := spots
-		if c.Parallel() {
-			part = spots[i : i+1]
-		}
-		s.groups = append(s.groups, &group{consumer: c.Name, spots: part, fetched: map[spot]int64{},
-			committed: map[spot]int64{}, looked: map[spot]lookedAt{}})
-		if !c.Parallel() {
-			return
-		}
-	}
 }
 
 // schedule is the scheduler: turn by turn, until everything is at rest.
@@ -413,23 +336,6 @@ func (s *Sim) wake() *process {
 	return nil
 }
 
-// endAll lets those die that are still under way.
-func (s *Sim) endAll() {
-	for range 1000 {
-		var p *process
-		for _, q := range s.live {
-			if q.state == parked {
-				p = q
-			}
-		}
-		if p == nil {
-			return
-		}
-		p.dead = true
-		s.turn(p, crash)
-	}
-}
-
 // wait moves the clock to what comes next, and tells whether there is anything.
 func (s *Sim) wait() bool {
 	if len(s.live) > 0 {
@@ -475,28 +381,4 @@ func (s *Sim) wait() bool {
 	}
 	s.now = next
 	return true
-}
-
-// lookForSteps reads which steps are due, and when the others are.
-func (s *Sim) lookForSteps() {
-	t, err := s.monitor.query(`select id, consumer, case when state = 'waiting' then due_at else lease_until end
-		from choreo.steps where head and state = 'waiting' or state = 'calling' order by id`, nil)
-	if err != nil {
-		s.broken(err)
-		return
-	}
-	trying := map[int64]int{}
-	for _, d := range s.due {
-		trying[d.id] = d.trying
-	}
-	s.due = s.due[:0]
-	for _, row := range t.values {
-		id, _ := row[0].(int64)
-		at, _ := row[2].(time.Time)
-		consumer := fmt.Sprint(row[1])
-		if b, ok := row[1].([]byte); ok {
-			consumer = string(b)
-		}
-		s.due = append(s.due, dueStep{id, consumer, at, trying[id]})
-	}
 }

@@ -185,11 +185,18 @@ func (s *Sim) watchEffect(r *choreo.Rule) {
 		case fail:
 			return nil, errors.New("the simulated provider does not answer")
 		}
+		if s.now.Sub(p.clock) > callTimeout {
+			return nil, context.DeadlineExceeded // it was stopped for longer than a call may take
+		}
 		s.counts["calls"]++
+		s.overlap(p, r.Consumer, m)
 		s.calls = append(s.calls, Call{r.Consumer, m.ID, m.Saga, key, !s.intended[r.Consumer+" "+m.ID]})
+		p.inCall = r.Consumer + " " + m.ID
 		out, err := f.Call(ctx, key, e, in)
 		s.trace(m.Saga, "  call of %s under %s%s", r.Consumer, key, outcomeOf(err))
-		switch p.park(atCalled, "has called") {
+		v := p.park(atCalled, "has called")
+		p.inCall = ""
+		switch v {
 		case crash:
 			p.dead = true
 			return nil, errDied
@@ -212,14 +219,35 @@ func (s *Sim) watchEffect(r *choreo.Rule) {
 				return nil, false, errDied
 			}
 			if p.park(atAsk, "asks") == fail {
+				p.tried = true
 				return nil, false, errors.New("the simulated provider cannot say")
 			}
 			s.counts["asked"]++
-			return f.Ask(ctx, key)
+			out, happened, err := f.Ask(ctx, key)
+			p.tried = p.tried || err != nil
+			return out, happened, err
 		}
 	}
 	r.Effect = &watched
 }
+
+// overlap notes a call of a step that another process is calling, and whose lease
+// has not ended.
+func (s *Sim) overlap(p *process, consumer string, m choreo.Meta) {
+	for _, q := range s.live {
+		if q != p && !q.dead && q.inCall == consumer+" "+m.ID && p.clock.Before(q.clock.Add(leaseOfCall)) && q.clock.Before(p.clock) {
+			s.wrong = append(s.wrong, Violation{"a call has one caller while its lease lasts", m.Saga,
+				fmt.Sprintf("%s on %s %s by #%d and #%d", consumer, m.Type, m.ID, q.id, p.id)})
+		}
+	}
+}
+
+// leaseOfCall is how long a runner has a step to itself.
+const leaseOfCall = 10 * time.Second
+
+// callTimeout bounds a call: one that was begun longer ago than that has no
+// effect any more.
+const callTimeout = 30 * time.Second
 
 // pend notes something that counts once the transaction has committed.
 func (s *Sim) pend(ctx context.Context, kind string, r *choreo.Rule, e any) {

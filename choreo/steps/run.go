@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"troupe/choreo"
+	"troupe/choreo/internal/safeguard"
 )
 
 // Options of a Runner; the zero value is sound.
@@ -76,6 +77,7 @@ type step struct {
 	attempts  int
 	begun     time.Time // of the first attempt, zero before it
 	called    bool
+	stale     bool // it was called so long ago that its key may be forgotten
 	effectKey string
 	round     int
 	lease     string
@@ -111,6 +113,10 @@ func (r *Runner) RunOne(ctx context.Context, id int64) error {
 	s.called, s.attempts = true, s.attempts+1
 	return r.call(ctx, s, input)
 }
+
+// remembered is how long a provider is trusted to know an idempotency key: it
+// is asked before a call is repeated later than that. Most keep keys for a day.
+const remembered = 23 * time.Hour
 
 type beginning int
 
@@ -155,9 +161,13 @@ func (r *Runner) begin(ctx context.Context, u *choreo.Unit, s *step) (beginning,
 	if s.begun.IsZero() {
 		s.begun = u.Clock()
 	}
+	s.stale = s.called && u.Clock().Sub(s.begun) >= remembered
 	_, err = u.SQL().ExecContext(ctx, `update choreo.steps set state = 'calling', called = true, attempts = $2,
 		begun_at = $3, lease = $4, lease_until = $5, updated_at = $6 where id = $1`,
 		s.id, s.attempts+1, s.begun, s.lease, u.Clock().Add(r.o.Lease), u.Clock())
+	if safeguard.Off("intent before call") {
+		_, _ = s.rule.Effect.Call(ctx, s.effectKey, s.event, input)
+	}
 	return called, input, err
 }
 
@@ -168,8 +178,8 @@ func (r *Runner) take(ctx context.Context, u *choreo.Unit, s *step) (bool, error
 	var begun sql.NullTime
 	err := u.SQL().QueryRowContext(ctx, `select consumer, meta, data, line, key, attempts, begun_at, called, effect_key, round
 		from choreo.steps where id = $1 and (state = 'waiting' and head and due_at <= $2
-			or state = 'calling' and lease_until < $2)
-		for update skip locked`, s.id, u.Clock()).
+			or state = 'calling' and lease_until < $2 or $3)
+		for update skip locked`, s.id, u.Clock(), safeguard.Off("taken once")).
 		Scan(&consumer, &meta, &s.data, &s.line, &s.factKey, &s.attempts, &begun, &s.called, &s.effectKey, &s.round)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
@@ -207,7 +217,31 @@ func (r *Runner) call(ctx context.Context, s *step, input any) error {
 	if !r.o.Unrenewed {
 		go r.renew(callCtx, s)
 	}
-	result, err := s.rule.Effect.Call(callCtx, s.effectKey, s.event, input)
+	if ask := s.rule.Effect.Ask; s.stale && ask != nil {
+		switch result, happened, err := ask(callCtx, s.effectKey); {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			return r.failed(ctx, s, fmt.Errorf("asking before the call is repeated: %w", err), true)
+		case happened:
+			return r.record(ctx, s, result)
+		}
+	}
+	if ask := s.rule.Effect.Ask; s.stale && ask != nil && !safeguard.Off("ask before repeat") {
+		switch result, happened, err := ask(callCtx, s.effectKey); {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			return r.failed(ctx, s, fmt.Errorf("asking before the call is repeated: %w", err), true)
+		case happened:
+			return r.record(ctx, s, result)
+		}
+	}
+	key := s.effectKey
+	if safeguard.Off("idempotency key") {
+		key = fmt.Sprint(key, " ", s.attempts)
+	}
+	result, err := s.rule.Effect.Call(callCtx, key, s.event, input)
 	if err != nil {
 		if ctx.Err() != nil {
 			return r.leave(ctx, s)
@@ -275,7 +309,8 @@ func (r *Runner) record(ctx context.Context, s *step, result any) error {
 func (r *Runner) holds(ctx context.Context, u *choreo.Unit, s *step) (bool, error) {
 	var id int64
 	err := u.SQL().QueryRowContext(ctx, `select id from choreo.steps
-		where id = $1 and state = 'calling' and lease = $2 for update`, s.id, s.lease).Scan(&id)
+		where id = $1 and (state = 'calling' and (lease = $2 or $3) or $4) for update`,
+		s.id, s.lease, safeguard.Off("fence"), safeguard.Off("one outcome")).Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}

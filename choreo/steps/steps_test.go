@@ -132,7 +132,7 @@ func TestAStepNeverGivesUpOnTheClockAlone(t *testing.T) {
 			return "", errors.New("the oven is cold")
 		}
 		return "cake", nil
-	}})
+	}, ask: func() (string, bool, error) { return "", false, nil }})
 	s.When("bake", ordered{"c"}, "saga").Emits()
 	id := makeDue(t, s, `due_at = choreo.troupe_now() - interval '9 days', begun_at = begun_at - interval '9 days'`)
 	if err := steps.NewRunner(s.DB, nil, steps.Options{}).RunOne(t.Context(), id); err != nil {

@@ -62,7 +62,8 @@ func (e *engine) grow(ctx context.Context) error {
 	}
 	all := e.db.Flow().Consumers()
 	for _, c := range all {
-		if _, err := e.pool.ExecContext(ctx, ` //nolint:dupword // one time for three columns
+		//nolint:dupword // one time for three columns
+		if _, err := e.pool.ExecContext(ctx, `
 			insert into choreo.steps (consumer, source, event_id, type, key, saga, line, meta, data, state, head,
 				attempts, begun_at, due_at, created_at, effect_key, updated_at)
 			select $1, $2, 'parked-' || n, $3, 'parked-' || n, 'parked-' || n, 'parked-' || n, '{}'::jsonb, $4::bytea, 'parked', true,

@@ -1,0 +1,80 @@
+//go:build mutations
+
+package play_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"text/tabwriter"
+
+	"troupe/choreo/sim"
+	"troupe/test/simulate/play"
+)
+
+// mutations are the safeguards of the engine that a build with the tag mutations
+// can do without, one at a time.
+var mutations = []string{
+	"watermark", "hole healing", "tail check", "forged sequences", "foreign duplicates", "join lock",
+	"undo barrier", "undo waits for a call", "undo stops what waits",
+	"head of line", "promotion", "promotion lock", "promotion looks again",
+	"taken once", "fence", "one outcome", "intent before call", "idempotency key", "ask before giving up", "ask before repeat",
+	"derived ids", "lock then emit", "xmin floor", "claim order", "sequenced before published",
+}
+
+var plays = []struct {
+	name string
+	run  func(*play.Stage, context.Context, sim.Options) (*sim.Report, error)
+}{{"product", (*play.Stage).Product}, {"workshop", (*play.Stage).Workshop}}
+
+// TestEveryMutationIsCaught switches each safeguard off, and wants an invariant,
+// and not an error, to say so on some seed.
+func TestEveryMutationIsCaught(t *testing.T) {
+	stage, err := play.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := stage.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	const most, sagas = 30, 50
+	only := os.Getenv("MUTATION")
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "safeguard off\tplay\tseed\tbroken")
+	caught, all := 0, 0
+	for _, m := range mutations {
+		if only != "" && only != m {
+			continue
+		}
+		all++
+		found := false
+		for seed := uint64(1); seed <= most && !found; seed++ {
+			for _, p := range plays {
+				r, err := p.run(stage, t.Context(), sim.Options{Seed: seed, Sagas: sagas, Faults: true, Mutation: m, MaxPoints: 60_000})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if r.Err != nil {
+					t.Logf("%s, %s, seed %d: %v", m, p.name, seed, r.Err)
+					continue
+				}
+				if len(r.Violations) > 0 {
+					found = true
+					caught++
+					fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", m, p.name, seed, strings.Join(r.Invariants(), "; "))
+					break
+				}
+			}
+		}
+		if !found {
+			t.Errorf("nothing noticed that %q was off, in %d seeds", m, most)
+			fmt.Fprintf(w, "%s\t-\t-\tNOT CAUGHT\n", m)
+		}
+		_ = w.Flush()
+	}
+	fmt.Printf("%d of %d mutations caught\n", caught, all)
+}
