@@ -58,3 +58,7 @@ SAGAS ?= 1000
 .PHONY: simulate
 simulate: ## the whole choreography under faults, by one seed (SEED=… SAGAS=…)
 	$(GO) run ./test/simulate -seed $(SEED) -sagas $(SAGAS) $(SIMULATE)
+
+.PHONY: mutations
+mutations: ## switch off one safeguard of the engine at a time, and see the simulation notice
+	$(GO) test -count=1 -timeout 60m -tags mutations -run TestEveryMutationIsCaught -v ./test/simulate/play/
