@@ -325,7 +325,11 @@ func (s *Sim) verdictFor(p *process) verdict {
 	if s.draining || !s.o.Faults || p.kind == atStart || p.kind == atWoken {
 		return goOn
 	}
-	if x := s.rand.Float64(); p.kind != atBegin && x < 0.004*s.fury {
+	sleepy := 0.004
+	if p.kind == atCall || p.kind == atCalled {
+		sleepy = 0.03
+	}
+	if x := s.rand.Float64(); p.kind != atBegin && x < sleepy*s.fury {
 		// It is set aside; others go on. It comes here again.
 		p.wakes = s.tick + 5 + s.rand.IntN(600)
 		s.current = nil

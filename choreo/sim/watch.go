@@ -178,6 +178,9 @@ func (s *Sim) watchEffect(r *choreo.Rule) {
 		if p.dead {
 			return nil, errDied
 		}
+		s.overlap(p, r.Consumer, m)
+		p.inCall = r.Consumer + " " + m.ID
+		defer func() { p.inCall = "" }()
 		switch p.park(atCall, "calls") {
 		case crash:
 			p.dead = true
@@ -189,14 +192,10 @@ func (s *Sim) watchEffect(r *choreo.Rule) {
 			return nil, context.DeadlineExceeded // it was stopped for longer than a call may take
 		}
 		s.counts["calls"]++
-		s.overlap(p, r.Consumer, m)
 		s.calls = append(s.calls, Call{r.Consumer, m.ID, m.Saga, key, !s.intended[r.Consumer+" "+m.ID]})
-		p.inCall = r.Consumer + " " + m.ID
 		out, err := f.Call(ctx, key, e, in)
 		s.trace(m.Saga, "  call of %s under %s%s", r.Consumer, key, outcomeOf(err))
-		v := p.park(atCalled, "has called")
-		p.inCall = ""
-		switch v {
+		switch p.park(atCalled, "has called") {
 		case crash:
 			p.dead = true
 			return nil, errDied

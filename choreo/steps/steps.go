@@ -15,7 +15,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/lib/pq"
@@ -89,13 +88,9 @@ func BusyLines(ctx context.Context, u *choreo.Unit, consumer string, lines []str
 }
 
 // effectKey is the idempotency key of the call: made of the consumer and the
-// event, whose id is told apart from ours where it is somebody else's.
-func (s New) effectKey() string {
-	if strings.HasPrefix(s.Meta.Source, "/troupe/") {
-		return s.Consumer + ":" + s.Meta.ID
-	}
-	return s.Consumer + ":" + s.Meta.Source + ":" + s.Meta.ID
-}
+// event's id alone. A foreign event that reuses an id of ours gets our key, so
+// that the outside does nothing twice for it.
+func (s New) effectKey() string { return s.Consumer + ":" + s.Meta.ID }
 
 // Put adds steps of one consumer, in order.
 func Put(ctx context.Context, u *choreo.Unit, list ...New) error {
