@@ -337,7 +337,7 @@ func TestCopiesOfOurRecords(t *testing.T) {
 		return kafka.Message{Key: []byte(coin), Partition: partition, Headers: headers, Value: fmt.Appendf(nil, `{"coinId":%q,"n":1}`, coin)}
 	}
 	w := &kafka.Writer{Addr: kafka.TCP(p.Broker.Brokers...), Topic: p.Broker.Prefix + "coins", RequiredAcks: kafka.RequireAll,
-		BatchTimeout: time.Millisecond, Balancer: &kafka.RoundRobin{}}
+		BatchTimeout: time.Millisecond, MaxAttempts: 30, Balancer: &kafka.RoundRobin{}}
 	defer w.Close()
 	var records []kafka.Message
 	for range 4 { // round robin: each on every partition
