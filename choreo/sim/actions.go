@@ -297,7 +297,7 @@ func (s *Sim) misfortune() {
 		s.outages[name] = s.tick + 200 + s.rand.IntN(2000)
 		s.trace("", "what %s calls is down", name)
 		s.counts["outages"]++
-	case x < 68.4 && len(s.outages) > 0:
+	case x < 69.5:
 		s.jump([]time.Duration{16 * time.Minute, 25 * time.Hour, 8 * 24 * time.Hour}[s.rand.IntN(3)])
 	}
 }

@@ -117,7 +117,7 @@ func (s *Sim) checkLog(log []logged, report reporter) {
 			break
 		}
 	}
-	emitted := map[string]bool{}
+	emitted, committed := map[string]bool{}, map[string]int{}
 	for _, n := range s.notes {
 		if n.Kind != Emitted {
 			continue
@@ -126,11 +126,19 @@ func (s *Sim) checkLog(log []logged, report reporter) {
 			report("a fact is emitted once", n.Event.Saga, "%s emitted %s %s twice", n.Consumer, n.Event.Type, n.Event.ID)
 		}
 		emitted[n.Event.ID] = true
+		committed[n.Event.ID] = n.N
 		if _, ok := place[n.Event.ID]; !ok {
 			report("no fact is lost", n.Event.Saga, "%s %s of %s was committed and is not in the log", n.Event.Type, n.Event.ID, n.Consumer)
 		}
 	}
+	latest, of := -1, ""
 	for _, l := range log {
+		if committed[l.id] > 0 && committed[l.id] <= latest {
+			report("the log keeps the order of commits", l.saga, "%s %s stands behind %s, which was emitted after it was committed", l.typ, l.id, of)
+		}
+		if at, ok := s.emitAt[l.id]; ok && at > latest {
+			latest, of = at, l.typ+" "+l.id
+		}
 		if !emitted[l.id] {
 			report("no fact is invented", l.saga, "%s %s of %s was never committed", l.typ, l.id, l.emitter)
 		}

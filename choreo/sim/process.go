@@ -67,6 +67,7 @@ type process struct {
 	wakes  int // not before this tick
 	whole  bool
 	dead   bool
+	intent string    // the step that it meant to call
 	inCall string    // the step whose call it is at
 	clock  time.Time // of its last transaction
 	tried  bool      // it has called, or failed to load

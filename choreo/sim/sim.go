@@ -19,6 +19,7 @@ import (
 	"hash"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -134,6 +135,8 @@ type Sim struct {
 
 	notes    []Note
 	ids      map[string]string // of facts of reactions, by what makes them what they are
+	emitAt   map[string]int    // how much was committed when a fact took its place in the outbox
+	holders  map[string]int    // who meant to call last, by step
 	wrong    []Violation       // seen on the way
 	calls    []Call
 	intended map[string]bool // consumer and event of the intents committed
@@ -178,7 +181,7 @@ func Run(ctx context.Context, play Play, o Options) *Report {
 	began := time.Now()
 	s := &Sim{o: o, play: play, rand: rand.New(rand.NewPCG(o.Seed, o.Seed^0x9e3779b97f4a7c15)), events: make(chan event),
 		timer: time.NewTimer(time.Hour), start: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), outages: map[string]int{},
-		counts: map[string]int{}, digest: sha256.New(), shorts: map[string]string{}, intended: map[string]bool{}, ids: map[string]string{}}
+		counts: map[string]int{}, digest: sha256.New(), shorts: map[string]string{}, intended: map[string]bool{}, ids: map[string]string{}, holders: map[string]int{}, emitAt: map[string]int{}}
 	s.now = s.start
 	s.fury = []float64{0.3, 1, 2, 4}[s.rand.IntN(4)]
 	var err error
@@ -339,6 +342,12 @@ func (s *Sim) wake() *process {
 // wait moves the clock to what comes next, and tells whether there is anything.
 func (s *Sim) wait() bool {
 	if len(s.live) > 0 {
+		// A circle may have closed when one got a lock and waited for the next.
+		for _, p := range slices.Clone(s.live) {
+			if s.breakDeadlock(p); p.state != blocked {
+				return true
+			}
+		}
 		s.broken(fmt.Errorf("all %d processes wait for locks", len(s.live)))
 		return false
 	}

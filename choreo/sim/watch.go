@@ -46,6 +46,7 @@ type Call struct {
 func (s *Sim) emitting(t *table) {
 	nth := map[string]int{}
 	for _, row := range t.values {
+		s.emitAt[t.text(row[0])] = len(s.notes)
 		id, of := t.text(row[0]), t.text(row[5])+" "+t.text(row[4])+" "+t.text(row[1])
 		if t.text(row[4]) == "" { // of a command
 			continue
@@ -64,6 +65,7 @@ func (s *Sim) emitting(t *table) {
 func (s *Sim) committed(p *process, emitted *table, touchedSteps bool) {
 	for _, n := range p.pending {
 		s.note(n)
+		s.checkLease(p, n)
 	}
 	p.pending = nil
 	if emitted != nil {
@@ -89,6 +91,19 @@ func (s *Sim) note(n Note) {
 		s.intended[n.Consumer+" "+n.Event.ID] = true
 	}
 	s.trace(n.Event.Saga, "  %s: %s %s %s of %s", n.Consumer, n.Kind, n.Event.Type, n.Event.ID, n.Event.Key)
+}
+
+// checkLease: of the processes that meant to make a call, only the last one may
+// say what came of it; the others have lost their lease to it.
+func (s *Sim) checkLease(p *process, n Note) {
+	step := n.Consumer + " " + n.Event.ID
+	switch {
+	case n.Kind == Intent:
+		s.holders[step], p.intent = p.id, step
+	case (n.Kind == Recorded || n.Kind == GaveUp) && p.intent == step && s.holders[step] != p.id:
+		s.wrong = append(s.wrong, Violation{"who has lost its lease changes nothing", n.Event.Saga,
+			fmt.Sprintf("%s on %s %s: %s by #%d, when #%d had taken it over", n.Consumer, n.Event.Type, n.Event.ID, n.Kind, p.id, s.holders[step])})
+	}
 }
 
 // watch has every reaction note what it did, and every call ask the scheduler.

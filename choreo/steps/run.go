@@ -217,16 +217,6 @@ func (r *Runner) call(ctx context.Context, s *step, input any) error {
 	if !r.o.Unrenewed {
 		go r.renew(callCtx, s)
 	}
-	if ask := s.rule.Effect.Ask; s.stale && ask != nil {
-		switch result, happened, err := ask(callCtx, s.effectKey); {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case err != nil:
-			return r.failed(ctx, s, fmt.Errorf("asking before the call is repeated: %w", err), true)
-		case happened:
-			return r.record(ctx, s, result)
-		}
-	}
 	if ask := s.rule.Effect.Ask; s.stale && ask != nil && !safeguard.Off("ask before repeat") {
 		switch result, happened, err := ask(callCtx, s.effectKey); {
 		case ctx.Err() != nil:

@@ -77,11 +77,16 @@ type machine struct {
 	made map[string]int // by serial
 }
 
-type work struct{ done, scrapped bool }
+// work is what a machine did under a key. It knows the key for a day; later it
+// has to be asked.
+type work struct {
+	done, scrapped bool
+	first          time.Time
+}
 
 func (m *machine) work(key string) *work {
 	if m.keys[key] == nil {
-		m.keys[key] = &work{}
+		m.keys[key] = &work{first: m.sim.Now()}
 	}
 	return m.keys[key]
 }
@@ -93,8 +98,8 @@ func (m *machine) cut(key, serial string) error {
 	if w.scrapped {
 		return choreo.Refused(errScrapped)
 	}
-	if !w.done {
-		w.done = true
+	if !w.done || m.sim.Now().Sub(w.first) > idempotent {
+		w.done, w.first = true, m.sim.Now()
 		m.made[serial]++
 	}
 	return nil
