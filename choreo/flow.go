@@ -40,11 +40,13 @@ type Flow struct {
 	commands  map[string]*CommandLine
 	consumers map[string]*Consumer
 	order     []string // consumers as the flow lists them
-	finals    map[string]Outcome
-	domain    map[string]bool
-	facts     map[string]Fact // a zero fact of every type
-	emitted   map[string]bool
-	undoneBy  map[string][]string // step -> consumers that undo it
+
+	commandOrder []string
+	finals       map[string]Outcome
+	domain       map[string]bool
+	facts        map[string]Fact // a zero fact of every type
+	emitted      map[string]bool
+	undoneBy     map[string][]string // step -> consumers that undo it
 }
 
 // NewFlow joins the lines. It is an error to use a name twice for different
@@ -92,6 +94,15 @@ func (f *Flow) Consumer(name string) *Consumer { return f.consumers[name] }
 
 // Command is the command of that name, nil if there is none.
 func (f *Flow) Command(name string) *CommandLine { return f.commands[name] }
+
+// Commands are the commands in the order of the flow.
+func (f *Flow) Commands() []*CommandLine {
+	all := make([]*CommandLine, len(f.commandOrder))
+	for i, name := range f.commandOrder {
+		all[i] = f.commands[name]
+	}
+	return all
+}
 
 // CommandOf is the command that emits the fact type, empty if there is none.
 func (f *Flow) CommandOf(factType string) string {
@@ -203,6 +214,8 @@ type Rule struct {
 	InTransaction bool
 	Local         bool
 	Parallel      bool
+	View          bool // a read model's projection
+	Excepts       []Exception
 	Joins         bool
 	From          Position // empty: as Register decides
 	Domain        bool     // the fact is a domain fact
@@ -242,7 +255,14 @@ type CommandLine struct {
 	Name         string
 	EmitsTypes   []string
 	CancelsNames []string
+	Excepts      []Exception
 	emits        []Fact
+}
+
+// Exception says why a rule of the static checker does not hold for a line.
+type Exception struct {
+	Rule   int // 1 to 5
+	Reason string
 }
 
 // Command names a command, to be given the facts it emits. Its name is that of
@@ -262,12 +282,20 @@ func (c *CommandLine) Cancels(names ...string) *CommandLine {
 	return c
 }
 
+// Except says why a rule of the static checker (1 to 5, see choreo/check) does
+// not hold for the command.
+func (c *CommandLine) Except(rule int, reason string) *CommandLine {
+	c.Excepts = append(c.Excepts, Exception{Rule: rule, Reason: reason})
+	return c
+}
+
 func (c *CommandLine) addTo(f *Flow) error {
 	if f.commands[c.Name] != nil || f.consumers[c.Name] != nil {
 		return fmt.Errorf("the name %q is used twice", c.Name)
 	}
 	c.EmitsTypes = f.know(c.emits...)
 	f.commands[c.Name] = c
+	f.commandOrder = append(f.commandOrder, c.Name)
 	return nil
 }
 

@@ -182,6 +182,17 @@ func (r *Reaction[F]) Parallel() *Reaction[F] { r.rule.Parallel = true; return r
 // Local feeds the consumer from the log instead of Kafka.
 func (r *Reaction[F]) Local() *Reaction[F] { r.rule.Local = true; return r }
 
+// View says that the reaction projects facts into a read model: it emits
+// nothing, undoes nothing, and no saga waits for it.
+func (r *Reaction[F]) View() *Reaction[F] { r.rule.View = true; return r }
+
+// Except says why a rule of the static checker (1 to 5, see choreo/check) does
+// not hold for this line. One that excuses nothing is a finding of its own.
+func (r *Reaction[F]) Except(rule int, reason string) *Reaction[F] {
+	r.rule.Excepts = append(r.rule.Excepts, Exception{Rule: rule, Reason: reason})
+	return r
+}
+
 func (r *Reaction[F]) addTo(f *Flow) error {
 	rule := r.rule
 	f.know(r.fact)
@@ -189,6 +200,9 @@ func (r *Reaction[F]) addTo(f *Flow) error {
 	rule.Domain = f.domain[rule.On]
 	if f.commands[rule.Consumer] != nil {
 		return fmt.Errorf("the name %q is used twice", rule.Consumer)
+	}
+	if rule.View && len(rule.Emits)+len(rule.FailsWith)+len(rule.Undoes) > 0 {
+		return fmt.Errorf("%s is a view: it emits and undoes nothing", rule.Consumer)
 	}
 	if rule.Domain && !rule.InTransaction {
 		return fmt.Errorf("%s reacts to the domain fact %s: it must be InTransaction()", rule.Consumer, rule.On)
