@@ -9,9 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/lib/pq"
-
 	"troupe/choreo/internal/safeguard"
+	"troupe/choreo/pgarray"
 )
 
 // Receipt is what a command that was committed can tell its caller.
@@ -203,9 +202,8 @@ func (u *Unit) writeOutbox(ctx context.Context) (bool, error) {
 	if u.err != nil {
 		return false, u.err
 	}
-	var id, typ, key, saga, causation, emitter, ranIn, trace []string
-	var at []time.Time
-	var data [][]byte
+	var id, typ, key, saga, causation, emitter, ranIn, trace pgarray.Text
+	var data pgarray.Bytea
 	for _, p := range u.queue {
 		if u.db.flow.IsDomain(p.Type) {
 			continue
@@ -213,19 +211,17 @@ func (u *Unit) writeOutbox(ctx context.Context) (bool, error) {
 		id, typ, key, saga = append(id, p.ID), append(typ, p.Type), append(key, p.Key), append(saga, p.Saga)
 		causation, emitter = append(causation, p.Causation), append(emitter, p.Emitter)
 		ranIn, trace = append(ranIn, strings.Join(p.RanIn, ",")), append(trace, p.TraceParent)
-		at, data = append(at, p.Time), append(data, p.data)
+		data = append(data, p.data)
 	}
 	if len(id) == 0 {
 		return false, nil
 	}
 	_, err := u.sql.ExecContext(ctx, `
 		insert into choreo.outbox (event_id, type, key, saga, causation, emitter, ran_in, traceparent, at, data)
-		select f.event_id, f.type, f.key, f.saga, f.causation, f.emitter, f.ran_in, f.traceparent, f.at::timestamptz, f.data
-		from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bytea[])
-		     with ordinality as f (event_id, type, key, saga, causation, emitter, ran_in, traceparent, at, data, n)
-		order by n`,
-		pq.Array(id), pq.Array(typ), pq.Array(key), pq.Array(saga), pq.Array(causation), pq.Array(emitter),
-		pq.Array(ranIn), pq.Array(trace), pq.Array(timestamps(at)), pq.Array(data))
+		select f.event_id, f.type, f.key, f.saga, f.causation, f.emitter, f.ran_in, f.traceparent, $9, f.data
+		from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $10::bytea[])
+		     with ordinality as f (event_id, type, key, saga, causation, emitter, ran_in, traceparent, data, n)
+		order by n`, id, typ, key, saga, causation, emitter, ranIn, trace, u.now, data)
 	if err != nil {
 		return false, fmt.Errorf("writing %d facts to the outbox: %w", len(id), err)
 	}
@@ -233,14 +229,6 @@ func (u *Unit) writeOutbox(ctx context.Context) (bool, error) {
 		u.placeFirst(ctx, id)
 	}
 	return true, u.err
-}
-
-func timestamps(at []time.Time) []string {
-	out := make([]string, len(at))
-	for i, t := range at {
-		out[i] = t.Format(time.RFC3339Nano)
-	}
-	return out
 }
 
 // freshID is a UUIDv7 of a command; a failing source of randomness fails the

@@ -76,8 +76,8 @@ func (db *DB) Now(ctx context.Context) (now time.Time, err error) {
 }
 
 // hint wakes the relay. It is sent after the commit and coalesced: inside the
-// transaction Postgres would serialise the commits of all notifiers. A lost
-// hint costs one polling interval.
+// transaction Postgres would serialise the commits of all notifiers. Its own
+// commit does not wait for the disk. A lost hint costs one polling interval.
 func (db *DB) hint() {
 	db.hintAgain.Store(true)
 	if !db.hinting.CompareAndSwap(false, true) {
@@ -87,7 +87,7 @@ func (db *DB) hint() {
 		defer db.hinting.Store(false)
 		for db.hintAgain.Swap(false) {
 			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-			_, err := db.pool.ExecContext(ctx, `select pg_notify($1, '')`, OutboxChannel)
+			_, err := db.pool.ExecContext(ctx, `select set_config('synchronous_commit', 'off', true), pg_notify($1, '')`, OutboxChannel)
 			cancel()
 			if err != nil {
 				return

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,7 +30,12 @@ func derivedID(cause *Meta, consumer, what string, ordinal, round int) string {
 	if !strings.HasPrefix(cause.Source, "/troupe/") { // a foreign id may be one of ours
 		from = cause.Source + "\x00" + cause.ID
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %d %d", from, consumer, what, ordinal, round))
+	b := make([]byte, 0, 256)
+	for _, s := range [...]string{from, consumer, what} {
+		b = append(strconv.AppendQuote(b, s), ' ')
+	}
+	b = append(strconv.AppendInt(b, int64(ordinal), 10), ' ')
+	sum := sha256.Sum256(strconv.AppendInt(b, int64(round), 10))
 	var id uuid.UUID
 	copy(id[6:], sum[:])
 	stamp(&id, causeMillis(cause), 8)

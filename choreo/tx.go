@@ -21,7 +21,7 @@ type Tx struct {
 	cause    *Meta    // nil in a command
 	round    int      // how often the step was redone
 	targets  []Target // what this reaction undoes
-	ordinals map[string]int
+	ordinals map[[2]string]int
 }
 
 // Now is the engine's time at the start of the transaction, UTC.
@@ -113,10 +113,10 @@ const headerBytes = 2 << 10
 // ordinal counts the facts of one type, or the ids, that a cause brought here.
 func (tx *Tx) ordinal(cause, what string) int {
 	if tx.ordinals == nil {
-		tx.ordinals = map[string]int{}
+		tx.ordinals = map[[2]string]int{}
 	}
-	n := tx.ordinals[cause+" "+what]
-	tx.ordinals[cause+" "+what]++
+	n := tx.ordinals[[2]string{cause, what}]
+	tx.ordinals[[2]string{cause, what}]++
 	return n
 }
 

@@ -257,6 +257,7 @@ func (t *transaction) run(ctx context.Context, u *choreo.Unit) error {
 // the lock of a join, both halves see "not yet".
 func (t *transaction) prepare(ctx context.Context, u *choreo.Unit, todo []*arrival) error {
 	undoable := len(t.DB.Flow().UndoneBy(t.Consumer.Name)) > 0
+	joins := len(t.Consumer.Topics()) > 1 && !safeguard.Off("join lock")
 	var barriers, lines []string
 	for _, v := range todo {
 		if undoable {
@@ -267,15 +268,15 @@ func (t *transaction) prepare(ctx context.Context, u *choreo.Unit, todo []*arriv
 				barriers = append(barriers, steps.Barrier(v.meta.Saga, target, v.factKey))
 			}
 		}
-		lines = append(lines, fmt.Sprintf("%q %q", t.Consumer.Name, v.line))
+		if joins {
+			lines = append(lines, fmt.Sprintf("%q %q", t.Consumer.Name, v.line))
+		}
 	}
 	if err := steps.Lock(ctx, u, barriers); err != nil {
 		return err
 	}
-	if len(t.Consumer.Topics()) > 1 && !safeguard.Off("join lock") {
-		if err := steps.Lock(ctx, u, lines); err != nil {
-			return err
-		}
+	if err := steps.Lock(ctx, u, lines); err != nil {
+		return err
 	}
 	if !undoable {
 		return nil

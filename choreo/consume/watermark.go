@@ -3,14 +3,17 @@ package consume
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/lib/pq"
 
 	"troupe/choreo"
 	"troupe/choreo/internal/safeguard"
+	"troupe/choreo/pgarray"
 	"troupe/choreo/wire"
 )
 
@@ -195,11 +198,77 @@ func (w *watermarks) move(p place, to int64) int64 {
 	return to
 }
 
+// genuine tells at little cost what nearly every batch is: the next events of
+// some topic partitions, as the log has them. false says nothing.
+func (t *transaction) genuine(ctx context.Context, u *choreo.Unit, w *watermarks) (bool, error) {
+	type run struct {
+		from, next int64
+		ids        strings.Builder
+	}
+	runs := map[place]*run{}
+	for _, v := range t.arrivals {
+		if !v.own || v.record == nil {
+			continue
+		}
+		at := w.sequences[v.place]
+		if v.meta.Sequence <= at && v.meta.Sequence > 0 {
+			continue
+		}
+		r := runs[v.place]
+		if r == nil {
+			r = &run{from: v.meta.Sequence, next: v.meta.Sequence}
+			runs[v.place] = r
+		}
+		if v.meta.Sequence != r.next || v.meta.Sequence <= 0 {
+			return false, nil
+		}
+		r.next++
+		r.ids.WriteString(v.meta.ID)
+		r.ids.WriteByte(' ')
+	}
+	if len(runs) == 0 {
+		return true, nil
+	}
+	var sources, topics pgarray.Text
+	var partitions, from, next pgarray.Int8
+	var want []string
+	for p, r := range runs {
+		sources, topics, partitions = append(sources, p.source), append(topics, p.topic), append(partitions, int64(p.partition))
+		from, next, want = append(from, r.from), append(next, r.next), append(want, r.ids.String())
+	}
+	rows, err := u.SQL().QueryContext(ctx, `
+		select r.i, (select string_agg(l.event_id || ' ', '' order by l.sequence) from choreo.event_log l
+			where l.stream = s.id and l.sequence >= r.first and l.sequence < r.next)
+		from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) with ordinality
+			as r (source, topic, partition, first, next, i)
+		join choreo.streams s on s.source = r.source and s.topic = r.topic and s.partition = r.partition`,
+		sources, topics, partitions, from, next)
+	if err != nil {
+		return false, fmt.Errorf("comparing events with the log: %w", err)
+	}
+	defer rows.Close()
+	same := 0
+	for rows.Next() {
+		var i int
+		var ids sql.NullString
+		if err := rows.Scan(&i, &ids); err != nil {
+			return false, err
+		}
+		if ids.String == want[i-1] {
+			same++
+		}
+	}
+	return same == len(want), rows.Err()
+}
+
 // unmask finds the events that bear our source and do not stand in the log as
 // they say: at another place, or at none. One whose id the log has is a copy of
 // ours, which came or will come where it belongs. Any other is a foreign one, or
 // lost where it names an earlier epoch: a restore took its timeline back.
 func (t *transaction) unmask(ctx context.Context, u *choreo.Unit, w *watermarks) error {
+	if genuine, err := t.genuine(ctx, u, w); err != nil || genuine {
+		return err
+	}
 	var sources, topics, ids []string
 	var partitions, sequences, index []int64
 	for i, v := range t.arrivals {
