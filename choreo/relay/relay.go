@@ -25,9 +25,9 @@ import (
 	"troupe/choreo/wire"
 )
 
-// Batch is how many facts one claim of the sequencer, and one turn of the
-// forwarder, take at most.
-const Batch = 1000
+// Batch is how many facts one claim of the sequencer takes at most, and one turn
+// of the forwarder for each partition.
+const Batch = 4000
 
 // lease is how long a relay that is gone holds up its stand-by.
 const lease = 2 * time.Second
@@ -43,8 +43,10 @@ type Relay struct {
 	holder    string
 	reader    Reader
 	log       *slog.Logger
-	floor     floor     // of the outbox, while this relay is the active one
-	verified  bool      // Kafka was read back since the lease was taken
+	floor     floor // of the outbox, while this relay is the active one
+	verified  bool  // Kafka was read back since the lease was taken
+	current   bool  // all that was sequenced before fresh is on Kafka, by this relay
+	fresh     []*fact
 	held      time.Time // when the lease was last renewed
 }
 
@@ -71,8 +73,9 @@ func (r *Relay) Run(ctx context.Context, hints <-chan *pq.Notification) error {
 		}
 	}()
 	var last string
+	hinted := false
 	for ctx.Err() == nil {
-		more, err := r.turn(ctx)
+		more, err := r.turn(ctx, hinted)
 		switch {
 		case err == nil:
 			if last != "" {
@@ -84,12 +87,13 @@ func (r *Relay) Run(ctx context.Context, hints <-chan *pq.Notification) error {
 			last = err.Error()
 			r.log.Warn("relaying is held up; commands go on being accepted", "error", err)
 		}
-		if more {
+		if hinted = more; more {
 			continue
 		}
 		select {
 		case <-ctx.Done():
 		case <-hints:
+			hinted = true
 		case <-tick.C:
 		}
 	}
@@ -97,11 +101,33 @@ func (r *Relay) Run(ctx context.Context, hints <-chan *pq.Notification) error {
 }
 
 // turn sequences and forwards once; more tells that there is more to do now.
-func (r *Relay) turn(ctx context.Context) (more bool, err error) {
-	if idle, err := r.idle(ctx); idle || err != nil {
-		return false, err
+// While claims come back full, what one brought is published beside the next.
+func (r *Relay) turn(ctx context.Context, hinted bool) (more bool, err error) {
+	if !hinted {
+		if idle, err := r.idle(ctx); idle || err != nil {
+			return false, err
+		}
+	}
+	if !r.current {
+		if err := r.catchUp(ctx); errors.Is(err, ErrStandby) {
+			return false, nil
+		} else if err != nil { // Kafka is away: the log goes on, and those fed from it
+			_, also := r.Sequence(ctx)
+			return false, errors.Join(err, also)
+		}
+		return true, nil
 	}
 	sequenced, err := r.Sequence(ctx)
+	for err == nil && sequenced == Batch && r.current {
+		facts, published := r.fresh, make(chan error, 1)
+		r.fresh = nil
+		go func() { published <- r.publish(ctx, facts) }()
+		sequenced, err = r.Sequence(ctx)
+		if failed := <-published; failed != nil {
+			r.behind()
+			err = errors.Join(failed, err)
+		}
+	}
 	if errors.Is(err, ErrStandby) {
 		return false, nil
 	}
@@ -111,6 +137,23 @@ func (r *Relay) turn(ctx context.Context) (more bool, err error) {
 	forwarded, err := r.Forward(ctx)
 	return err == nil && (sequenced == Batch || forwarded >= Batch), err
 }
+
+// catchUp forwards what another relay, or this one before an error, has left in
+// the log, before more is added to it.
+func (r *Relay) catchUp(ctx context.Context) (err error) {
+	if !r.verified {
+		err = r.verify(ctx)
+	} else {
+		err = r.hold(ctx, r.db.Pool())
+	}
+	if err == nil {
+		_, err = r.Forward(ctx)
+	}
+	return err
+}
+
+// behind has the next Forward read what is not on Kafka from the log.
+func (r *Relay) behind() { r.current, r.fresh = false, nil }
 
 // idle tells that there is nothing to do: the lease need not be renewed yet, no
 // fact waits, and all is forwarded. A relay at rest writes nothing.
@@ -160,9 +203,13 @@ func (r *Relay) Sequence(ctx context.Context) (n int, err error) {
 		r.publishEarly(ctx, tx, claimed)
 	}
 	if err := tx.Commit(); err != nil {
+		r.behind() // the log has them or not
 		return 0, fmt.Errorf("committing %d sequences: %w", len(claimed), err)
 	}
 	r.floor = risen
+	if r.current {
+		r.fresh = append(r.fresh, claimed...)
+	}
 	return len(claimed), nil
 }
 
@@ -179,6 +226,7 @@ func (r *Relay) hold(ctx context.Context, tx execer) error {
 	}
 	if held, err := result.RowsAffected(); err != nil || held == 0 {
 		r.floor, r.verified = floor{}, false
+		r.behind()
 		return errors.Join(ErrStandby, err)
 	}
 	r.held = time.Now()
@@ -189,10 +237,27 @@ type execer interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
 
-// Forward publishes what the log holds beyond the forwarded sequences, up to
-// Batch facts of each partition, and stores how far it came. A partition that
-// cannot be written holds up only itself.
+// Forward publishes what was sequenced and is not on Kafka: what this relay has
+// just sequenced, or what the log holds beyond the forwarded sequences, up to
+// Batch facts of each partition. A partition that cannot be written holds up
+// only itself.
 func (r *Relay) Forward(ctx context.Context) (n int, err error) {
+	facts := r.fresh
+	if r.fresh = nil; !r.current {
+		if facts, err = r.pending(ctx); err != nil {
+			return 0, err
+		}
+		r.current = len(facts) == 0
+	}
+	if err := r.publish(ctx, facts); err != nil {
+		r.behind()
+		return 0, err
+	}
+	return len(facts), nil
+}
+
+// pending reads what the log holds beyond the forwarded sequences.
+func (r *Relay) pending(ctx context.Context) ([]*fact, error) {
 	rows, err := r.db.Pool().QueryContext(ctx, `
 		select s.id, s.topic, s.partition, l.sequence, l.event_id, l.type, l.key, l.saga, l.causation, l.emitter,
 		       l.ran_in, l.traceparent, l.at, l.data
@@ -202,32 +267,37 @@ func (r *Relay) Forward(ctx context.Context) (n int, err error) {
 		where s.head > f.sequence and s.source = $2
 		order by s.topic, s.id, l.sequence`, Batch, r.db.Source())
 	if err != nil {
-		return 0, fmt.Errorf("reading the log to forward: %w", err)
+		return nil, fmt.Errorf("reading the log to forward: %w", err)
 	}
 	defer rows.Close()
-	topics := map[string]*outgoing{}
+	var facts []*fact
 	for rows.Next() {
-		var stream int
-		var topic, ranIn string
-		var partition int32
-		var data []byte
-		m := choreo.Meta{Source: r.db.Source()}
-		if err := rows.Scan(&stream, &topic, &partition, &m.Sequence, &m.ID, &m.Type, &m.Key, &m.Saga, &m.Causation,
-			&m.Emitter, &ranIn, &m.TraceParent, &m.Time, &data); err != nil {
-			return 0, err
+		f := &fact{}
+		if err := rows.Scan(&f.stream, &f.place.topic, &f.place.partition, &f.sequence, &f.eventID, &f.typ, &f.key, &f.saga,
+			&f.causation, &f.emitter, &f.ranIn, &f.traceparent, &f.at, &f.data); err != nil {
+			return nil, err
 		}
-		if ranIn != "" {
-			m.RanIn = strings.Split(ranIn, ",")
-		}
-		if topics[topic] == nil {
-			topics[topic] = &outgoing{}
-		}
-		o := topics[topic]
-		o.records = append(o.records, wire.Encode(m, data, partition))
-		o.streams, o.sequences = append(o.streams, stream), append(o.sequences, m.Sequence)
+		facts = append(facts, f)
 	}
-	if err := rows.Err(); err != nil {
-		return 0, err
+	return facts, rows.Err()
+}
+
+// publish publishes facts, of each partition in order, and stores how far it came.
+func (r *Relay) publish(ctx context.Context, facts []*fact) error {
+	topics := map[string]*outgoing{}
+	for _, f := range facts {
+		m := choreo.Meta{ID: f.eventID, Source: r.db.Source(), Type: f.typ, Key: f.key, Time: f.at, Saga: f.saga,
+			Causation: f.causation, Emitter: f.emitter, Sequence: f.sequence, TraceParent: f.traceparent}
+		if f.ranIn != "" {
+			m.RanIn = strings.Split(f.ranIn, ",")
+		}
+		o := topics[f.place.topic]
+		if o == nil {
+			o = &outgoing{}
+			topics[f.place.topic] = o
+		}
+		o.records = append(o.records, wire.Encode(m, f.data, f.place.partition))
+		o.streams, o.sequences = append(o.streams, int(f.stream)), append(o.sequences, f.sequence)
 	}
 	var errs []error
 	for _, topic := range slices.Sorted(maps.Keys(topics)) { // in one order: a simulation repeats it
@@ -235,11 +305,10 @@ func (r *Relay) Forward(ctx context.Context) (n int, err error) {
 		err := r.publisher.Publish(topic, broker.NewMessage(ctx, &broker.Batch{Records: o.records}))
 		errs = append(errs, err)
 		if err := r.advance(ctx, o.reached(err)); err != nil {
-			return n, fmt.Errorf("storing how far %s is forwarded: %w", topic, err)
+			return fmt.Errorf("storing how far %s is forwarded: %w", topic, err)
 		}
-		n += len(o.records)
 	}
-	return n, errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
 // mark is how far a stream stands on Kafka.
