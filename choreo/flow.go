@@ -44,6 +44,8 @@ type Flow struct {
 	commandOrder []string
 	finals       map[string]Outcome
 	domain       map[string]bool
+	foreign      map[string]bool
+	requests     map[string]bool
 	facts        map[string]Fact // a zero fact of every type
 	emitted      map[string]bool
 	undoneBy     map[string][]string // step -> consumers that undo it
@@ -56,6 +58,7 @@ func NewFlow(lines ...Line) (*Flow, error) {
 	f := &Flow{
 		commands: map[string]*CommandLine{}, consumers: map[string]*Consumer{},
 		finals: map[string]Outcome{}, domain: map[string]bool{}, facts: map[string]Fact{},
+		foreign: map[string]bool{}, requests: map[string]bool{},
 		emitted: map[string]bool{}, undoneBy: map[string][]string{},
 	}
 	var errs []error
@@ -72,6 +75,11 @@ func NewFlow(lines ...Line) (*Flow, error) {
 					f.undoneBy[target] = append(f.undoneBy[target], name)
 				}
 			}
+		}
+	}
+	for _, t := range slices.Sorted(maps.Keys(f.domain)) {
+		if f.foreign[t] || f.requests[t] {
+			errs = append(errs, fmt.Errorf("%s is a domain fact, which never travels: it is no request and nobody else's", t))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -150,6 +158,13 @@ func (f *Flow) Topics() []string {
 
 // IsDomain tells whether facts of the type stay inside their transaction.
 func (f *Flow) IsDomain(factType string) bool { return f.domain[factType] }
+
+// IsForeign tells whether facts of the type come from outside: nobody in the
+// flow need emit them.
+func (f *Flow) IsForeign(factType string) bool { return f.foreign[factType] }
+
+// IsRequest tells whether the type is a command that travels on a topic.
+func (f *Flow) IsRequest(factType string) bool { return f.requests[factType] }
 
 // UndoneBy are the consumers that undo the command or consumer of that name.
 func (f *Flow) UndoneBy(name string) []string { return f.undoneBy[name] }
@@ -327,5 +342,30 @@ func (l domainLine) addTo(f *Flow) error {
 			return fmt.Errorf("%s reacts to %s above the line that makes it a domain fact", c.Name, r.On)
 		}
 	}
+	return nil
+}
+
+type foreignLine struct{ fact Fact }
+
+// Foreign says that a fact comes from outside: another system puts it on its
+// topic, which is one of ours to make and to follow. A consumer or a command may
+// emit it too.
+func Foreign(f Fact) Line { return foreignLine{f} }
+
+func (l foreignLine) addTo(f *Flow) error {
+	f.know(l.fact)
+	f.foreign[l.fact.FactType()] = true
+	return nil
+}
+
+type requestLine struct{ fact Fact }
+
+// Request says that what travels here is a command, told in the imperative, and
+// no fact: whoever reacts to it may refuse, and says by a fact what came of it.
+func Request(f Fact) Line { return requestLine{f} }
+
+func (l requestLine) addTo(f *Flow) error {
+	f.know(l.fact)
+	f.requests[l.fact.FactType()] = true
 	return nil
 }
