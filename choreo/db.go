@@ -25,6 +25,7 @@ const (
 type Options struct {
 	Random        io.Reader // for ids of commands; crypto/rand by default
 	MaxEventBytes int       // of a fact with its headers; 900 KiB by default
+	Views         *sql.DB   // the database that views live in; nil: this one
 }
 
 // DB is a database of the choreography. It is safe for concurrent use.
@@ -34,6 +35,8 @@ type DB struct {
 	source   string
 	random   io.Reader
 	maxBytes int
+	log      *sql.DB // of the database that holds the log: pool, but in a database of views
+	views    *DB     // nil where views live here
 
 	hinting, hintAgain atomic.Bool
 }
@@ -53,9 +56,33 @@ func Open(ctx context.Context, pool *sql.DB, flow *Flow, o Options) (*DB, error)
 	if err != nil {
 		return nil, fmt.Errorf("reading which database this is (run `troupe migrate` first?): %w", err)
 	}
-	db.source = sourceOf(id, epoch)
+	db.source, db.log = sourceOf(id, epoch), pool
+	if o.Views != nil {
+		db.views = &DB{pool: o.Views, flow: flow, source: db.source, random: db.random, maxBytes: db.maxBytes, log: pool}
+	}
 	return db, nil
 }
+
+// Home is the database that a consumer runs in, with its watermarks and steps:
+// that of views for a view, else this one.
+func (db *DB) Home(c *Consumer) *DB {
+	if db.views != nil && c.View() {
+		return db.views
+	}
+	return db
+}
+
+// ViewsHome is the database that views live in.
+func (db *DB) ViewsHome() *DB {
+	if db.views != nil {
+		return db.views
+	}
+	return db
+}
+
+// Log is the pool of the database that holds the log and what is forwarded of
+// it, which is that of the commands.
+func (db *DB) Log() *sql.DB { return db.log }
 
 // Pool is the connection pool, for queries.
 func (db *DB) Pool() *sql.DB { return db.pool }

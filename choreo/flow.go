@@ -49,6 +49,7 @@ type Flow struct {
 	facts        map[string]Fact // a zero fact of every type
 	emitted      map[string]bool
 	undoneBy     map[string][]string // step -> consumers that undo it
+	views        []*ViewLine
 }
 
 // NewFlow joins the lines. It is an error to use a name twice for different
@@ -181,6 +182,8 @@ func (f *Flow) know(facts ...Fact) (types []string) {
 type Consumer struct {
 	Name  string
 	rules []*Rule
+	view  *ViewLine // nil unless it is the projection of a view
+	next  bool      // it fills the tables of a view that is rebuilt
 }
 
 // Rules are its reactions, one per fact type.

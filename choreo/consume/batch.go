@@ -44,14 +44,27 @@ var ErrGap = errors.New("events are missing on Kafka and in the log")
 type Counts map[Outcome]int
 
 // Applier applies events for one consumer: Batch, one call at a time per
-// partition.
+// partition. The consumer's home may be another database than that of the log.
 type Applier struct {
-	DB       *choreo.DB
+	DB       *choreo.DB // of the log
 	Consumer *choreo.Consumer
 	Enqueued func() // called after a step was put
 
 	culprits atomic.Pointer[culprits]
 	passed   sync.Map // place -> a sequence that the watermark has certainly passed
+}
+
+// home is the database of the consumer's transactions.
+func (a *Applier) home() *choreo.DB { return a.DB.Home(a.Consumer) }
+
+// log is where a transaction of the consumer reads the log: in itself, unless
+// the log is in another database. There, an event that was published stands in
+// the log for whoever looks later.
+func (a *Applier) log(u *choreo.Unit) querier {
+	if home := a.home(); home.Log() != home.Pool() {
+		return home.Log()
+	}
+	return u.SQL()
 }
 
 // culprits are events that failed one after another with one SQLSTATE.
@@ -128,10 +141,10 @@ func (a *Applier) take(ctx context.Context, arrivals []*arrival, tails []broker.
 	counts := Counts{}
 	for more := true; more; {
 		t := &transaction{Applier: a, arrivals: arrivals, tails: tails}
-		err := a.DB.InUnit(ctx, t.run)
+		err := a.home().InUnit(ctx, t.run)
 		if err != nil && ctx.Err() == nil && !choreo.IsInfrastructure(err) && !choreo.IsBroken(err) && !errors.Is(err, ErrGap) {
 			t = &transaction{Applier: a, arrivals: arrivals, tails: tails, oneByOne: true}
-			err = a.DB.InUnit(ctx, t.run)
+			err = a.home().InUnit(ctx, t.run)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", a.Consumer.Name, err)
@@ -215,6 +228,9 @@ type transaction struct {
 func (t *transaction) run(ctx context.Context, u *choreo.Unit) error {
 	for _, v := range t.arrivals {
 		v.outcome = v.sorted
+	}
+	if err := u.Enter(ctx, t.Consumer); err != nil {
+		return err
 	}
 	w, err := t.lockWatermarks(ctx, u)
 	if err != nil {

@@ -17,7 +17,7 @@ const healAtOnce = 2000
 
 // heal reads events of ours that Kafka lost, or expired, before they were read.
 func (t *transaction) heal(ctx context.Context, u *choreo.Unit, p place, from, to int64) ([]*arrival, error) {
-	found, err := readLog(ctx, u.SQL(), p, from, int(to-from+1))
+	found, err := readLog(ctx, t.log(u), p, from, int(to-from+1))
 	if err != nil {
 		return nil, err
 	}
@@ -69,48 +69,81 @@ func readLog(ctx context.Context, q querier, p place, from int64, limit int) ([]
 
 // behind tells whether the consumer has not taken all that it should have been
 // given of the partitions read to their end. It takes no lock.
-func (a *Applier) behind(ctx context.Context, tails []broker.Tail) (behind bool, err error) {
-	topics, partitions := spread(tails)
-	err = a.DB.Pool().QueryRowContext(ctx, `select exists (
-		select from unnest($1::text[], $2::int[]) as t (topic, partition)
-		join choreo.streams s on s.topic = t.topic and s.partition = t.partition
-		join choreo.forwarded f on f.stream = s.id
-		left join choreo.watermarks w on w.consumer = $3 and w.source = s.source and w.topic = s.topic and w.partition = s.partition
-		where coalesce(w.sequence, 0) < case when s.source = $4 then f.sequence else s.head end)`,
-		pq.Array(topics), pq.Array(partitions), a.Consumer.Name, a.DB.Source()).Scan(&behind)
+func (a *Applier) behind(ctx context.Context, tails []broker.Tail) (bool, error) {
+	ends, err := a.ends(ctx, a.DB.Log(), tails)
 	if err != nil {
-		return false, fmt.Errorf("asking whether %s is behind: %w", a.Consumer.Name, err)
+		return false, err
 	}
-	return behind, nil
+	left, err := a.beyond(ctx, ends)
+	return len(left) > 0, err
 }
 
 // ends are, for the partitions read to their end, how far each stream there has
 // come: of our present source what is forwarded, of an earlier one all that the
 // log holds.
-func (t *transaction) ends(ctx context.Context, u *choreo.Unit) (map[place]int64, error) {
-	ends := map[place]int64{}
-	if len(t.tails) == 0 {
-		return ends, nil
+func (a *Applier) ends(ctx context.Context, q querier, tails []broker.Tail) (map[place]int64, error) {
+	if len(tails) == 0 {
+		return map[place]int64{}, nil
 	}
-	topics, partitions := spread(t.tails)
-	rows, err := u.SQL().QueryContext(ctx, `
+	topics, partitions := spread(tails)
+	return readPlaces(ctx, q, `
 		select s.source, s.topic, s.partition, case when s.source = $3 then f.sequence else s.head end
 		from unnest($1::text[], $2::int[]) as t (topic, partition)
 		join choreo.streams s on s.topic = t.topic and s.partition = t.partition
-		join choreo.forwarded f on f.stream = s.id`, pq.Array(topics), pq.Array(partitions), t.DB.Source())
+		join choreo.forwarded f on f.stream = s.id`, pq.Array(topics), pq.Array(partitions), a.DB.Source())
+}
+
+// beyond finds the places whose end the consumer has not reached, each with its
+// watermark. What it is known to have passed is not asked for again.
+func (a *Applier) beyond(ctx context.Context, ends map[place]int64) (map[place]int64, error) {
+	left := map[place]int64{}
+	for p, end := range ends {
+		if at, ok := a.passed.Load(p); !ok || at.(int64) < end { //nolint:forcetypeassert // only such are stored
+			left[p] = 0
+		}
+	}
+	if len(left) == 0 {
+		return left, nil
+	}
+	sources, topics, partitions := unzip(left)
+	marks, err := readPlaces(ctx, a.home().Pool(), `select w.source, w.topic, w.partition, w.sequence from choreo.watermarks w
+		where w.consumer = $1 and (w.source, w.topic, w.partition) in (select * from unnest($2::text[], $3::text[], $4::int[]))`,
+		a.Consumer.Name, pq.Array(sources), pq.Array(topics), pq.Array(partitions))
+	if err != nil {
+		return nil, err
+	}
+	for p, at := range marks {
+		if left[p] = at; at >= ends[p] {
+			delete(left, p)
+		}
+	}
+	return left, nil
+}
+
+// readPlaces reads a sequence for each place.
+func readPlaces(ctx context.Context, q querier, query string, args ...any) (map[place]int64, error) {
+	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("reading how far partitions have come: %w", err)
 	}
 	defer rows.Close()
+	found := map[place]int64{}
 	for rows.Next() {
 		var p place
-		var end int64
-		if err := rows.Scan(&p.source, &p.topic, &p.partition, &end); err != nil {
+		var sequence int64
+		if err := rows.Scan(&p.source, &p.topic, &p.partition, &sequence); err != nil {
 			return nil, err
 		}
-		ends[p] = end
+		found[p] = sequence
 	}
-	return ends, rows.Err()
+	return found, rows.Err()
+}
+
+func unzip(places map[place]int64) (sources, topics []string, partitions []int64) {
+	for p := range places {
+		sources, topics, partitions = append(sources, p.source), append(topics, p.topic), append(partitions, int64(p.partition))
+	}
+	return sources, topics, partitions
 }
 
 func spread(tails []broker.Tail) (topics []string, partitions []int64) {

@@ -2,8 +2,9 @@ package consume
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,10 +25,11 @@ func NewFeeder(a *Applier, log *slog.Logger) *Feeder {
 }
 
 // Run feeds until ctx ends. A hint, or a quarter of a second, makes it look.
-func (f *Feeder) Run(ctx context.Context, hints <-chan struct{}) error {
+func (f *Feeder) Run(ctx context.Context, hints *Hints) error {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
 	for ctx.Err() == nil {
+		next := hints.Next()
 		n, err := f.Feed(ctx)
 		if err != nil && ctx.Err() == nil {
 			f.log.Warn("feeding a local consumer; it is tried again", "consumer", f.applier.Consumer.Name, "error", err)
@@ -37,7 +39,7 @@ func (f *Feeder) Run(ctx context.Context, hints <-chan struct{}) error {
 		}
 		select {
 		case <-ctx.Done():
-		case <-hints:
+		case <-next:
 		case <-tick.C:
 		}
 	}
@@ -45,35 +47,21 @@ func (f *Feeder) Run(ctx context.Context, hints <-chan struct{}) error {
 }
 
 // Feed applies what the log holds beyond the consumer's watermarks, at most a
-// batch, and tells how many events that were.
+// batch of each partition, and tells how many events that were.
 func (f *Feeder) Feed(ctx context.Context) (int, error) {
-	rows, err := f.applier.DB.Pool().QueryContext(ctx, `
-		select s.source, s.topic, s.partition, coalesce(w.sequence, 0) from choreo.streams s
-		left join choreo.watermarks w on w.consumer = $1 and w.source = s.source and w.topic = s.topic and w.partition = s.partition
-		where s.topic = any ($2) and s.head > coalesce(w.sequence, 0)`,
-		f.applier.Consumer.Name, pq.Array(f.topics))
+	log := f.applier.DB.Log()
+	heads, err := readPlaces(ctx, log, `select source, topic, partition, head from choreo.streams
+		where topic = any ($1) and head > 0`, pq.Array(f.topics))
 	if err != nil {
-		return 0, fmt.Errorf("looking for news in the log: %w", err)
+		return 0, err
 	}
-	defer rows.Close()
-	type behind struct {
-		place
-		sequence int64
-	}
-	var places []behind
-	for rows.Next() {
-		var b behind
-		if err := rows.Scan(&b.source, &b.topic, &b.partition, &b.sequence); err != nil {
-			return 0, err
-		}
-		places = append(places, b)
-	}
-	if err := rows.Err(); err != nil {
+	behind, err := f.applier.beyond(ctx, heads)
+	if err != nil {
 		return 0, err
 	}
 	var batch []*arrival
-	for _, b := range places {
-		found, err := readLog(ctx, f.applier.DB.Pool(), b.place, b.sequence+1, healAtOnce)
+	for _, p := range slices.SortedFunc(maps.Keys(behind), place.compare) {
+		found, err := readLog(ctx, log, p, behind[p]+1, healAtOnce)
 		if err != nil {
 			return 0, err
 		}
@@ -89,30 +77,29 @@ func (f *Feeder) Feed(ctx context.Context) (int, error) {
 	return len(batch), err
 }
 
-// Hints spreads one source of hints to many listeners; a hint that a listener
-// has not taken yet stands for those that come after it.
+// Hints spreads one source of hints to whoever waits for the next.
 type Hints struct {
-	mu        sync.Mutex
-	listeners []chan struct{}
+	mu   sync.Mutex
+	next chan struct{}
 }
 
-// Listen adds a listener.
-func (h *Hints) Listen() <-chan struct{} {
-	c := make(chan struct{}, 1)
+// Next is closed by the next hint. Whoever looks for news takes it before
+// looking, and so misses none.
+func (h *Hints) Next() <-chan struct{} {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.listeners = append(h.listeners, c)
-	return c
+	if h.next == nil {
+		h.next = make(chan struct{})
+	}
+	return h.next
 }
 
-// Give wakes every listener.
+// Give wakes everyone who waits.
 func (h *Hints) Give() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, c := range h.listeners {
-		select {
-		case c <- struct{}{}:
-		default:
-		}
+	if h.next != nil {
+		close(h.next)
+		h.next = nil
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,7 +28,7 @@ type Process struct {
 	db        *choreo.DB
 	log       *slog.Logger
 	consumers []*choreo.Consumer
-	runner    *steps.Runner
+	runners   []*steps.Runner // one for each database
 	metrics   *Metrics
 
 	router      *message.Router
@@ -59,7 +60,15 @@ func NewProcess(db *choreo.DB, c broker.Config, consumers []*choreo.Consumer, m 
 	o.Log = c.Log
 	p := &Process{
 		db: db, log: c.Log, consumers: consumers, metrics: m, router: router,
-		runner: steps.NewRunner(db, consumers, o), subscribers: map[string]*broker.Subscriber{}, stuck: map[string]error{},
+		subscribers: map[string]*broker.Subscriber{}, stuck: map[string]error{},
+	}
+	runners := map[*choreo.DB]*steps.Runner{}
+	for _, home := range []*choreo.DB{db, db.ViewsHome()} {
+		here := slices.DeleteFunc(slices.Clone(consumers), func(c *choreo.Consumer) bool { return db.Home(c) != home })
+		if runners[home] == nil && len(here) > 0 {
+			runners[home] = steps.NewRunner(home, here, o)
+			p.runners = append(p.runners, runners[home])
+		}
 	}
 	router.AddMiddleware(middleware.Recoverer)
 	for _, consumer := range consumers {
@@ -67,7 +76,7 @@ func NewProcess(db *choreo.DB, c broker.Config, consumers []*choreo.Consumer, m 
 		if len(topics) == 0 {
 			continue // it reacts to domain facts only
 		}
-		a := &Applier{DB: db, Consumer: consumer, Enqueued: p.runner.Wake}
+		a := &Applier{DB: db, Consumer: consumer, Enqueued: runners[db.Home(consumer)].Wake}
 		if consumer.Local() {
 			p.feeders = append(p.feeders, NewFeeder(a, c.Log))
 			continue
@@ -109,9 +118,11 @@ func (p *Process) trouble(consumer string, err error) {
 // Run runs until ctx ends or a part fails.
 func (p *Process) Run(ctx context.Context, hints *Hints) error {
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return p.runner.Run(ctx) })
+	for _, r := range p.runners {
+		g.Go(func() error { return r.Run(ctx) })
+	}
 	for _, f := range p.feeders {
-		g.Go(func() error { return f.Run(ctx, hints.Listen()) })
+		g.Go(func() error { return f.Run(ctx, hints) })
 	}
 	if len(p.subscribers) > 0 {
 		g.Go(func() error { return p.router.Run(ctx) })

@@ -57,7 +57,7 @@ func (t *transaction) lockWatermarks(ctx context.Context, u *choreo.Unit) (*wate
 			w.sequences[v.place] = 0
 		}
 	}
-	ends, err := t.ends(ctx, u)
+	ends, err := t.ends(ctx, t.log(u), t.tails)
 	if err != nil {
 		return nil, err
 	}
@@ -65,11 +65,7 @@ func (t *transaction) lockWatermarks(ctx context.Context, u *choreo.Unit) (*wate
 	for p := range ends {
 		w.sequences[p] = 0
 	}
-	var sources, topics []string
-	var partitions []int64
-	for p := range w.sequences {
-		sources, topics, partitions = append(sources, p.source), append(topics, p.topic), append(partitions, int64(p.partition))
-	}
+	sources, topics, partitions := unzip(w.sequences)
 	if len(topics) == 0 {
 		return w, nil
 	}
@@ -236,7 +232,7 @@ func (t *transaction) genuine(ctx context.Context, u *choreo.Unit, w *watermarks
 		sources, topics, partitions = append(sources, p.source), append(topics, p.topic), append(partitions, int64(p.partition))
 		from, next, want = append(from, r.from), append(next, r.next), append(want, r.ids.String())
 	}
-	rows, err := u.SQL().QueryContext(ctx, `
+	rows, err := t.log(u).QueryContext(ctx, `
 		select r.i, (select string_agg(l.event_id || ' ', '' order by l.sequence) from choreo.event_log l
 			where l.stream = s.id and l.sequence >= r.first and l.sequence < r.next)
 		from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) with ordinality
@@ -281,7 +277,7 @@ func (t *transaction) unmask(ctx context.Context, u *choreo.Unit, w *watermarks)
 	if len(ids) == 0 || safeguard.Off("forged sequences") {
 		return nil
 	}
-	rows, err := u.SQL().QueryContext(ctx, `
+	rows, err := t.log(u).QueryContext(ctx, `
 		select a.i, exists (select from choreo.event_log o where o.event_id = a.id)
 		from unnest($1::text[], $2::text[], $3::int[], $4::bigint[], $5::text[], $6::bigint[])
 			as a (source, topic, partition, sequence, id, i)

@@ -145,6 +145,9 @@ func (r *Runner) begin(ctx context.Context, u *choreo.Unit, s *step) (beginning,
 	s.targets = targets
 	tx := u.For(s.rule, &s.meta, s.round, targets)
 	if s.rule.Effect == nil {
+		if err := u.Enter(ctx, r.db.Flow().Consumer(s.rule.Consumer)); err != nil {
+			return stopped, nil, err
+		}
 		if err := s.rule.React(ctx, tx, s.event); err != nil {
 			return stopped, nil, err
 		}
