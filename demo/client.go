@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -22,24 +23,39 @@ var ErrLost = errors.New("the answer was lost")
 // the system, and repeats only what cannot be done twice.
 type client struct {
 	base     *url.URL
+	sandbox  *url.URL // where it runs; in `troupe up` behind the API
 	http     *http.Client
 	staff    string        // bearer token
 	patience time.Duration // with a system that is away
 	waited   atomic.Int64  // requests that were tried again
 }
 
-func newClient(base, staff string, patience time.Duration) (*client, error) {
-	u, err := url.Parse(base)
-	if err != nil || u.Host == "" {
-		return nil, fmt.Errorf("%q is no URL such as http://127.0.0.1:8080", base)
+func newClient(base, sandbox, staff string, patience time.Duration) (*client, error) {
+	u, err := parseBase(base)
+	if err != nil {
+		return nil, err
+	}
+	s := u
+	if sandbox != "" {
+		if s, err = parseBase(sandbox); err != nil {
+			return nil, err
+		}
 	}
 	return &client{
-		base: u, staff: staff, patience: patience,
+		base: u, sandbox: s, staff: staff, patience: patience,
 		http: &http.Client{
 			Timeout:   20 * time.Second,
 			Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 30 * time.Second},
 		},
 	}, nil
+}
+
+func parseBase(base string) (*url.URL, error) {
+	u, err := url.Parse(base)
+	if err != nil || u.Host == "" {
+		return nil, fmt.Errorf("%q is no URL such as http://127.0.0.1:8080", base)
+	}
+	return u, nil
 }
 
 // request is one call. Again tells that doing it twice is doing it once, so it
@@ -137,7 +153,11 @@ func (c *client) do(ctx context.Context, r request) (*answer, error) {
 }
 
 func (c *client) once(ctx context.Context, r request) (*answer, error) {
-	target, err := c.base.Parse(r.path)
+	base := c.base
+	if strings.HasPrefix(r.path, "/sandbox/") {
+		base = c.sandbox
+	}
+	target, err := base.Parse(r.path)
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ func breaking(t *testing.T, lost int64) (*client, *atomic.Int64) {
 		w.WriteHeader(http.StatusCreated)
 	}))
 	t.Cleanup(server.Close)
-	c, err := newClient(server.URL, "", 5*time.Second)
+	c, err := newClient(server.URL, "", "", 5*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestACommandThatNobodyHeardIsSentAgain(t *testing.T) {
 	}
 	address := l.Addr().String()
 	l.Close()
-	c, err := newClient("http://"+address, "", 20*time.Second)
+	c, err := newClient("http://"+address, "", "", 20*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 // Options of a run.
 type Options struct {
 	URL         string        // of the API
+	Sandbox     string        // URL of the sandbox, where it is not behind the API's
 	Staff       string        // bearer token of staff
 	Sagas       int           // how many to start
 	Concurrency int           // clients at the same time
@@ -117,5 +118,5 @@ func (o *Options) connect() (*client, error) {
 	if o.Progress == nil {
 		o.Progress = func(string) {}
 	}
-	return newClient(o.URL, o.Staff, o.Patience)
+	return newClient(o.URL, o.Sandbox, o.Staff, o.Patience)
 }

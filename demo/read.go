@@ -175,7 +175,7 @@ func items[T any](ctx context.Context, c *client, path string) ([]T, error) {
 		return nil, err
 	}
 	if list == nil {
-		return nil, fmt.Errorf("GET %s: the sandbox does not run here, and the sums are asked of it", path)
+		return nil, fmt.Errorf("GET %s: the sandbox does not run behind %s, and the sums are asked of it: give its URL with --sandbox", path, c.sandbox)
 	}
 	return list.Items, nil
 }

@@ -35,6 +35,9 @@ type PostgresOptions struct {
 	Fast bool
 	// MaxConnections is 200 when zero.
 	MaxConnections int
+	// Port to listen on, so that its clients find it again after a restart; a
+	// free one when zero.
+	Port int
 	// Binaries is a folder that has postgres and initdb, or "fetch" for fetched
 	// ones whatever the system has. Empty means what TROUPE_POSTGRES says, else
 	// the system's, else fetched.
@@ -171,8 +174,10 @@ func (p *Postgres) watch() {
 // tries another.
 func (p *Postgres) launch(ctx context.Context, o PostgresOptions, bin binaries, as account) (port int, err error) {
 	for range 5 {
-		if port, err = freePort(); err != nil {
-			return 0, err
+		if port = o.Port; port == 0 {
+			if port, err = freePort(); err != nil {
+				return 0, err
+			}
 		}
 		if p.proc, err = p.spawn(o, bin, as, port); err != nil {
 			return 0, err
@@ -180,7 +185,7 @@ func (p *Postgres) launch(ctx context.Context, o PostgresOptions, bin binaries, 
 		if err = p.awaitReady(ctx); err == nil {
 			return port, nil
 		}
-		if !strings.Contains(err.Error(), "could not bind") {
+		if o.Port != 0 || !strings.Contains(err.Error(), "could not bind") {
 			return 0, err
 		}
 	}

@@ -46,6 +46,7 @@ func demoCommand() (*cobra.Command, error) {
 	c.flags(cmd.Flags(), "data")
 	f := cmd.Flags()
 	f.StringVar(&o.URL, "url", "http://127.0.0.1:8080", "of the API")
+	f.StringVar(&o.Sandbox, "sandbox", "", "URL of the sandbox, where it runs by itself (default: that of the API)")
 	f.IntVar(&o.Sagas, "sagas", 60, "how many sign-ups, posts and orders")
 	f.IntVar(&o.Concurrency, "concurrency", 8, "clients at the same time")
 	f.Uint64Var(&o.Seed, "seed", 1, "draws what is done")
