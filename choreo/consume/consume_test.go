@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/IBM/sarama"
 	"github.com/segmentio/kafka-go"
 
 	"troupe/choreo"
@@ -262,6 +263,12 @@ func TestWhatKafkaLostIsReadFromTheLog(t *testing.T) {
 				t.Fatal(err, r.Errors[topic])
 			}
 		},
+		"the oldest half was deleted": func(t *testing.T, c *kafka.Client, topic string) {
+			deleteRecords(t, c, topic, func(first, end int64) int64 { return (first + end) / 2 })
+		},
+		"all that was there was deleted": func(t *testing.T, c *kafka.Client, topic string) {
+			deleteRecords(t, c, topic, func(_, end int64) int64 { return end })
+		},
 		"nothing was lost": func(*testing.T, *kafka.Client, string) {},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -289,6 +296,47 @@ func TestWhatKafkaLostIsReadFromTheLog(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// deleteRecords does what kafka-delete-records does, up to the offset that upTo
+// says of each partition.
+func deleteRecords(t *testing.T, c *kafka.Client, topic string, upTo func(first, end int64) int64) {
+	t.Helper()
+	client, err := sarama.NewClient([]string{c.Addr.String()}, sarama.NewConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin, err := sarama.NewClusterAdminFromClient(client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close() //nolint:errcheck // it closes the client
+	partitions, err := client.Partitions(topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	offsets, gone := map[int32]int64{}, int64(0)
+	for _, p := range partitions {
+		first, err := client.GetOffset(topic, p, sarama.OffsetOldest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		end, err := client.GetOffset(topic, p, sarama.OffsetNewest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if offsets[p] = upTo(first, end); offsets[p] == first {
+			delete(offsets, p)
+			continue
+		}
+		gone += offsets[p] - first
+	}
+	if err := admin.DeleteRecords(topic, offsets); err != nil {
+		t.Fatal(err)
+	}
+	if gone < 40 {
+		t.Fatalf("%d records were deleted, too few to show anything", gone)
 	}
 }
 
