@@ -20,6 +20,7 @@ import (
 	"troupe/choreo"
 	"troupe/choreo/embedded/embeddedtest"
 	"troupe/choreo/relay"
+	"troupe/choreo/saga"
 	"troupe/domain"
 	"troupe/domain/account"
 	"troupe/handlers"
@@ -233,7 +234,7 @@ func (r *rig) signIn(email, password string) (id, token string) {
 	return session.AccountID, session.Token
 }
 
-// sequence moves the facts committed so far to the log, as the relay does.
+// sequence moves the facts committed so far to the log, and to the lists of sagas.
 func (r *rig) sequence() {
 	r.t.Helper()
 	for _, topic := range r.db.Flow().Topics() {
@@ -245,5 +246,10 @@ func (r *rig) sequence() {
 	}
 	if _, err := relay.New(r.db, nil, nil, slog.New(slog.DiscardHandler)).Sequence(r.t.Context()); err != nil {
 		r.t.Fatal(err)
+	}
+	for n, err := 1, error(nil); n > 0; {
+		if n, err = saga.Advance(r.t.Context(), r.db); err != nil {
+			r.t.Fatal(err)
+		}
 	}
 }

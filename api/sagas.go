@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"troupe/choreo/saga"
 )
@@ -12,6 +15,20 @@ type sagasRequest struct {
 	Status string `query:"status" enum:"running,overdue,parked,settled" doc:"Only sagas of this status"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
 	Cursor string `query:"cursor" doc:"The next of the answer before"`
+
+	before int64
+}
+
+// Resolve reads the cursor.
+func (r *sagasRequest) Resolve(huma.Context) []error {
+	var err error
+	if r.Cursor != "" {
+		r.before, err = strconv.ParseInt(r.Cursor, 10, 64)
+	}
+	if err != nil || r.before < 0 {
+		return []error{&huma.ErrorDetail{Location: "query.cursor", Message: "expected the next of an answer", Value: r.Cursor}}
+	}
+	return nil
 }
 
 type sagasAnswer struct {
@@ -22,14 +39,15 @@ type sagasAnswer struct {
 }
 
 func (s *Server) listSagas(ctx context.Context, in *sagasRequest) (*sagasAnswer, error) {
-	list, err := saga.List(ctx, s.DB, in.Status, in.Cursor, in.Limit)
+	list, next, err := saga.List(ctx, s.DB, in.Status, in.before, in.Limit)
 	if err != nil {
 		return nil, err
 	}
 	out := &sagasAnswer{}
 	out.Body.Items = append([]*saga.Saga{}, list...)
-	if len(list) == in.Limit {
-		out.Body.Next = &list[len(list)-1].ID
+	if next > 0 {
+		cursor := strconv.FormatInt(next, 10)
+		out.Body.Next = &cursor
 	}
 	return out, nil
 }

@@ -173,5 +173,49 @@ create table choreo.leases (
   until  timestamptz not null
 );
 
+-- One row per saga, kept by a cursor over the log: it serves lists. What it says
+-- may be a moment old; what is shown of a saga is computed anew.
+create table choreo.sagas (
+  saga       text primary key,
+  first      bigint not null unique, -- position of its first fact
+  status     text not null check (status in ('running','overdue','parked','settled')),
+  outcome    text not null,
+  owed       integer not null,       -- how many undos are
+  started_by text not null,
+  started_at timestamptz not null,
+  settled_at timestamptz,
+  due_at     timestamptz,            -- of one that is running: when it will be overdue
+  look_at    timestamptz             -- when to look at it again though nothing new is told of it
+);
+create index sagas_status on choreo.sagas (status, first);
+create index sagas_overdue on choreo.sagas (due_at) where status = 'running';
+create index sagas_look on choreo.sagas (look_at) where look_at is not null;
+
+-- How far into the log the sagas' rows have come. Who holds the row locked is the
+-- one that writes.
+create table choreo.saga_cursor (
+  only_row boolean primary key default true check (only_row),
+  position bigint not null
+);
+insert into choreo.saga_cursor (position) values (0);
+
+-- Sagas of which a step has ended, was parked or is to run again, for the cursor.
+create table choreo.saga_touched (
+  id   bigint generated always as identity primary key,
+  saga text not null
+);
+-- +goose StatementBegin
+create function choreo.touch_saga() returns trigger language plpgsql as $$
+begin
+  insert into choreo.saga_touched (saga) values (new.saga);
+  return null;
+end
+$$;
+-- +goose StatementEnd
+create trigger steps_touch_saga after update of state on choreo.steps for each row
+  when (case when old.state in ('waiting','calling') then 'open' when old.state in ('parked','unknown') then old.state else 'ended' end
+     <> case when new.state in ('waiting','calling') then 'open' when new.state in ('parked','unknown') then new.state else 'ended' end)
+  execute function choreo.touch_saga();
+
 -- +goose Down
 drop schema choreo cascade;

@@ -1,7 +1,6 @@
 package saga
 
 import (
-	"encoding/json"
 	"slices"
 	"time"
 
@@ -11,44 +10,55 @@ import (
 // severity orders outcomes; the worst one is the saga's.
 var severity = map[choreo.Outcome]int{choreo.Completed: 1, choreo.Undone: 2, choreo.Failed: 3}
 
+// world is what a saga is computed from beside its facts.
+type world struct {
+	flow  *choreo.Flow
+	taken watermarks
+	open  map[taking]string // states of steps that are not over
+	now   time.Time
+}
+
 // build computes a saga from its facts, in the order of the log.
-func build(flow *choreo.Flow, id string, facts []fact, taken map[taking]bool, open map[taking]openStep, now time.Time) *Saga {
+func (w *world) build(id string, facts []fact) *Saga {
+	first := &facts[0]
 	s := &Saga{
-		ID: id, StartedBy: startedBy(flow, facts[0]), StartedAt: facts[0].At, first: facts[0].data,
-		Steps: []Step{}, Expected: []Expected{}, Owed: []Owed{},
+		ID: id, StartedBy: startedBy(w.flow, first), StartedAt: first.At, place: first.position,
+		Steps: []Step{}, Expected: []Expected{}, Owed: owed(w.flow, facts),
 	}
 	parked := false
-	for _, f := range facts {
+	for i := range facts {
+		f := &facts[i]
 		s.Steps = append(s.Steps, f.Step)
-		if o, final := flow.Final(f.Event); final && severity[o] > severity[choreo.Outcome(s.Outcome)] {
+		if f.At.After(s.lastAt) {
+			s.lastAt = f.At
+		}
+		if o, final := w.flow.Final(f.Event); final && severity[o] > severity[choreo.Outcome(s.Outcome)] && !superseded(w.flow, facts, f) {
 			s.Outcome = string(o)
 		}
-		for _, c := range flow.Consumers() {
+		for _, c := range w.flow.Consumers() {
 			rule := c.Rule(f.Event)
 			if rule == nil {
 				continue
 			}
-			t := taking{c.Name, f.EventID}
-			step, held := open[t]
-			if taken[t] && (!held || step.state == "gave-up") {
+			state, held := w.open[taking{c.Name, f.EventID}]
+			if !held && w.taken.has(c.Name, f) {
 				continue
 			}
-			parked = parked || step.state == "parked"
+			parked = parked || state == "parked"
+			s.unheld = s.unheld || !held
 			s.Expected = append(s.Expected, expect(rule, f))
 		}
 	}
-	s.Owed = owed(flow, facts)
-	s.Status = status(s, parked, now)
-	if s.Status == "settled" {
-		at := facts[len(facts)-1].At
-		s.SettledAt = &at
+	s.Status = status(s, parked, w.now)
+	if s.Status == Settled {
+		s.SettledAt = &s.lastAt
 	}
 	return s
 }
 
 // startedBy is the command that began the saga, or the consumer of a foreign
 // event. A command whose only fact is a domain fact shows by who reacted to it.
-func startedBy(flow *choreo.Flow, first fact) string {
+func startedBy(flow *choreo.Flow, first *fact) string {
 	if c := flow.Consumer(first.Consumer); c != nil {
 		for _, r := range c.Rules() {
 			if r.Domain && first.CausedBy == "" && slices.Contains(r.Emits, first.Event) {
@@ -59,7 +69,7 @@ func startedBy(flow *choreo.Flow, first fact) string {
 	return first.Consumer
 }
 
-func expect(rule *choreo.Rule, f fact) Expected {
+func expect(rule *choreo.Rule, f *fact) Expected {
 	e := Expected{Consumer: rule.Consumer, On: f.EventID}
 	if rule.Within > 0 {
 		due := f.At.Add(rule.After + rule.Within)
@@ -68,7 +78,21 @@ func expect(rule *choreo.Rule, f fact) Expected {
 	return e
 }
 
-// owed are the undos whose failure is the last that their consumer said.
+// superseded tells whether a failure was not the last word of its step: redone,
+// the step has said something else since. A failure ends a round of its step, so
+// whatever the same consumer says later about the same event is of another round.
+func superseded(flow *choreo.Flow, facts []fact, f *fact) bool {
+	c := flow.Consumer(f.Consumer)
+	if f.CausedBy == "" || c == nil || !slices.ContainsFunc(c.Rules(), func(r *choreo.Rule) bool { return slices.Contains(r.FailsWith, f.Event) }) {
+		return false
+	}
+	return slices.ContainsFunc(facts, func(later fact) bool {
+		return later.Consumer == f.Consumer && later.CausedBy == f.CausedBy && later.At.After(f.At)
+	})
+}
+
+// owed are the undos whose failure is the last that their consumer said of that
+// key.
 func owed(flow *choreo.Flow, facts []fact) []Owed {
 	list := []Owed{}
 	for i, f := range facts {
@@ -77,13 +101,13 @@ func owed(flow *choreo.Flow, facts []fact) []Owed {
 		if o != choreo.Owed || c == nil {
 			continue
 		}
-		redone := slices.ContainsFunc(facts[i+1:], func(later fact) bool { return later.Consumer == f.Consumer })
+		redone := slices.ContainsFunc(facts[i+1:], func(later fact) bool { return later.Consumer == f.Consumer && later.key == f.key })
 		if redone {
 			continue
 		}
 		for _, rule := range c.Rules() {
 			if slices.Contains(rule.FailsWith, f.Event) && len(rule.Undoes) > 0 {
-				list = append(list, Owed{Undo: f.Consumer, Of: rule.Undoes[0], Reason: reason(f.data)})
+				list = append(list, Owed{Undo: f.Consumer, Of: rule.Undoes[0], Reason: f.reason})
 				break
 			}
 		}
@@ -92,22 +116,14 @@ func owed(flow *choreo.Flow, facts []fact) []Owed {
 }
 
 func status(s *Saga, parked bool, now time.Time) string {
-	late := slices.ContainsFunc(s.Expected, func(e Expected) bool { return e.DueAt != nil && now.After(*e.DueAt) })
+	due := s.due()
 	switch {
 	case parked:
-		return "parked"
-	case late:
-		return "overdue"
+		return Parked
+	case due != nil && now.After(*due):
+		return Overdue
 	case len(s.Expected) > 0:
-		return "running"
+		return Running
 	}
-	return "settled"
-}
-
-func reason(data []byte) string {
-	var f struct {
-		Reason string `json:"reason"`
-	}
-	_ = json.Unmarshal(data, &f) // a fact without a reason has none to show
-	return f.Reason
+	return Settled
 }

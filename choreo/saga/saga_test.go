@@ -114,7 +114,8 @@ func TestWhatASagaTells(t *testing.T) {
 	if owed := show(t, s, ids["full"]).Owed; len(owed) != 1 || owed[0] != (saga.Owed{Undo: "unbook", Of: "book", Reason: "the desk is closed"}) {
 		t.Errorf("owed is %+v", owed)
 	}
-	settled, err := saga.List(t.Context(), s.DB, "settled", "", 10)
+	advance(t, s)
+	settled, _, err := saga.List(t.Context(), s.DB, "settled", 0, 10)
 	if err != nil || len(settled) != 2 {
 		t.Errorf("%d settled sagas listed (%v), want 2", len(settled), err)
 	}

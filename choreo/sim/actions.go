@@ -13,6 +13,7 @@ import (
 	"troupe/choreo/broker"
 	"troupe/choreo/consume"
 	"troupe/choreo/relay"
+	"troupe/choreo/saga"
 	"troupe/choreo/wire"
 )
 
@@ -44,6 +45,9 @@ func (s *Sim) start1() *process {
 		if d := &s.due[i]; !d.at.After(s.now) && (d.trying == 0 || d.trying == 1 && !s.draining && s.chance(0.05)) {
 			can = append(can, func() *process { return s.perform(d) })
 		}
+	}
+	if l := &s.lists; l.dirty && l.busy == nil && !l.at.After(s.now) {
+		can = append(can, s.list)
 	}
 	if len(can) == 0 {
 		return nil
@@ -180,6 +184,22 @@ func (s *Sim) feed(f *feeder) *process {
 		f.busy--
 		f.dirty = f.dirty || err != nil
 	})
+}
+
+// list is one turn of the cursor that keeps the lists of sagas; it comes again
+// some time after whatever may change them.
+func (s *Sim) list() *process {
+	l := &s.lists
+	l.dirty = false
+	l.busy = s.spawn("lists", func(ctx context.Context) error {
+		n, err := saga.Advance(ctx, s.DB)
+		l.dirty = l.dirty || n > 0
+		return err
+	}, func(err error) {
+		l.busy = nil
+		l.dirty, l.at = l.dirty || err != nil, s.now.Add(time.Duration(50+s.rand.IntN(2000))*time.Millisecond)
+	})
+	return l.busy
 }
 
 // perform runs a step that is due.

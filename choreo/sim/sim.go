@@ -123,6 +123,7 @@ type Sim struct {
 	groups  []*group
 	feeders []*feeder
 	runners [2]*steps.Runner
+	lists   lister
 	sagas   []*script
 	due     []dueStep
 	losses  int
@@ -158,6 +159,13 @@ type feeder struct {
 	feed  *consume.Feeder
 	busy  int
 	dirty bool
+}
+
+// lister is the cursor that keeps the lists of sagas.
+type lister struct {
+	busy  *process
+	dirty bool
+	at    time.Time // not before
 }
 
 type script struct {
@@ -376,6 +384,9 @@ func (s *Sim) wait() bool {
 		if r.dirty {
 			sooner(r.at)
 		}
+	}
+	if s.lists.dirty {
+		sooner(s.lists.at)
 	}
 	if next.IsZero() {
 		if s.settled == s.losses {

@@ -63,6 +63,7 @@ func (s *Sim) emitting(t *table) {
 
 // committed takes over what a transaction has noted, with the facts it emitted.
 func (s *Sim) committed(p *process, emitted *table, touchedSteps bool) {
+	s.lists.dirty = s.lists.dirty || p != s.lists.busy
 	for _, n := range p.pending {
 		s.note(n)
 		s.checkLease(p, n)

@@ -20,6 +20,7 @@ import (
 	"troupe/choreo/broker"
 	"troupe/choreo/consume"
 	"troupe/choreo/relay"
+	"troupe/choreo/saga"
 	"troupe/choreo/steps"
 	"troupe/domain"
 	"troupe/handlers"
@@ -177,6 +178,19 @@ func (a *app) runRelay(ctx context.Context) error {
 	listener, notes := a.listen(choreo.OutboxChannel)
 	defer listener.Close() //nolint:errcheck // it only says that it was closed before
 	return relay.New(a.db, publisher, broker.NewReader(a.broker), a.log).Run(ctx, notes)
+}
+
+// runSagas keeps the lists of sagas until ctx ends.
+func (a *app) runSagas(ctx context.Context) error {
+	hints := &consume.Hints{}
+	listener, notes := a.listen(choreo.LogChannel)
+	defer listener.Close() //nolint:errcheck // it only says that it was closed before
+	go func() {
+		for range notes {
+			hints.Give()
+		}
+	}()
+	return saga.Run(ctx, a.db, hints.Listen(), a.log)
 }
 
 // listen hears a channel of the database; while it is not connected nothing

@@ -59,12 +59,13 @@ func apiCommand() (*cobra.Command, error) {
 }
 
 func relayCommand() (*cobra.Command, error) {
-	return part("relay", "Take committed facts to Kafka", "One relay is active per database; more stand by.",
+	return part("relay", "Take committed facts to Kafka", "Also keeps the lists of sagas. One relay is active per database; more stand by.",
 		needsBoth, []string{"http", "connections", "brokers", "prefix"},
 		func(ctx context.Context, c *config, _ []string) error {
 			return withDB(ctx, c, func(a *app) error {
 				g, ctx := errgroup.WithContext(ctx)
 				g.Go(func() error { return a.runRelay(ctx) })
+				g.Go(func() error { return a.runSagas(ctx) })
 				g.Go(func() error { return listenAndServe(ctx, c, a.health(a.databaseReady)) })
 				return g.Wait()
 			})

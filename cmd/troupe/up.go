@@ -174,6 +174,7 @@ func (a *app) perform(ctx context.Context, l net.Listener, box *sandbox.Sandbox,
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.runRelay(ctx) })
+	g.Go(func() error { return a.runSagas(ctx) })
 	g.Go(func() error { return a.runConsumers(ctx, consumers) })
 	g.Go(func() error { return serve(ctx, server.HTTPServer(), l) })
 	g.Go(func() error {

@@ -1,0 +1,4 @@
+package saga
+
+// AdvanceBy is Advance with a batch of another size.
+var AdvanceBy = advance //nolint:gochecknoglobals // for tests
