@@ -155,10 +155,11 @@ func stamp(t *time.Time) sql.NullString {
 
 // Run advances the cursor until ctx ends. A hint, or a quarter of a second, makes
 // it look. Several may run: one at a time writes.
-func Run(ctx context.Context, db *choreo.DB, hints <-chan struct{}, log *slog.Logger) error {
+func Run(ctx context.Context, db *choreo.DB, hint func() <-chan struct{}, log *slog.Logger) error {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
 	for ctx.Err() == nil {
+		hinted := hint()
 		n, err := turn(ctx, db)
 		if err != nil && ctx.Err() == nil {
 			log.Warn("lists of sagas fall behind; it is tried again", "error", err)
@@ -168,7 +169,7 @@ func Run(ctx context.Context, db *choreo.DB, hints <-chan struct{}, log *slog.Lo
 		}
 		select {
 		case <-ctx.Done():
-		case <-hints:
+		case <-hinted:
 		case <-tick.C:
 		}
 	}

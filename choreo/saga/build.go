@@ -37,7 +37,7 @@ func (w *world) build(id string, facts []fact) *Saga {
 		}
 		for _, c := range w.flow.Consumers() {
 			rule := c.Rule(f.Event)
-			if rule == nil {
+			if rule == nil || rule.View { // no saga waits for a view
 				continue
 			}
 			state, held := w.open[taking{c.Name, f.EventID}]

@@ -190,7 +190,7 @@ func (a *app) runSagas(ctx context.Context) error {
 			hints.Give()
 		}
 	}()
-	return saga.Run(ctx, a.db, hints.Listen(), a.log)
+	return saga.Run(ctx, a.db, hints.Next, a.log)
 }
 
 // listen hears a channel of the database; while it is not connected nothing
