@@ -15,10 +15,10 @@ import (
 // accounts adds sign-up, sign-in, verification and passwords.
 func (s *Server) accounts() {
 	s.refuses(http.StatusNotFound, account.ErrNotFound, account.ErrUnknownToken)
-	s.refuses(http.StatusConflict, account.ErrTaken, account.ErrVerified)
+	s.refuses(http.StatusConflict, account.ErrTaken, account.ErrVerified, account.ErrLeaving)
 	s.refuses(http.StatusGone, account.ErrExpiredToken)
 	s.refuses(http.StatusUnauthorized, account.ErrSignIn)
-	s.refuses(http.StatusForbidden, account.ErrWrongPassword)
+	s.refuses(http.StatusForbidden, account.ErrWrongPassword, account.ErrClosing)
 
 	tags := []string{"accounts"}
 	register(s, anyone, huma.Operation{
@@ -46,13 +46,19 @@ func (s *Server) accounts() {
 		OperationID: "change-password", Method: http.MethodPut, Path: "/accounts/{id}/password", Tags: tags,
 		Summary: "Change the password; other sessions end",
 	}, s.changePassword)
+	register(s, accountsOnly, huma.Operation{
+		OperationID: "delete-account", Method: http.MethodDelete, Path: "/accounts/{id}", Tags: tags,
+		Summary: "Delete your account and its projects", DefaultStatus: http.StatusAccepted,
+		Description: "It is closing at once. It is erased when nothing stands against that, such as an order under way " +
+			"or a project that somebody else works in; otherwise it is as it was before. Once more while it is closing, the answer is the same.",
+	}, s.deleteAccount)
 }
 
 type accountBody struct {
 	AccountID string        `json:"accountId"`
 	Email     string        `json:"email"`
 	Name      string        `json:"name"`
-	State     account.State `json:"state" enum:"unverified,active"`
+	State     account.State `json:"state" enum:"unverified,active,closing,erased"`
 	Mail      account.Mail  `json:"mail" enum:"pending,sent,failed" doc:"What became of the newest verification mail"`
 }
 
@@ -209,6 +215,23 @@ func (s *Server) changePassword(ctx context.Context, in *passwordRequest) (*acco
 		return nil, err
 	}
 	return answerAccount(a, settled(r)), nil
+}
+
+func (s *Server) deleteAccount(ctx context.Context, in *accountRequest) (*accountAnswer, error) {
+	if caller(ctx).AccountID != in.ID {
+		return nil, errNotFound
+	}
+	var saga string
+	a, r, err := s.changeAccount(ctx, "request-account-deletion", in.ID,
+		func(_ context.Context, tx *choreo.Tx, a *account.Account) (err error) {
+			saga, err = a.RequestDeletion(tx)
+			return err
+		})
+	if err != nil {
+		return nil, err
+	}
+	r.Saga = saga
+	return answerAccount(a, ongoing(r)), nil
 }
 
 // changeAccount is a command on one account: locked, changed and saved.

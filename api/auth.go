@@ -6,11 +6,13 @@ import (
 	"crypto/subtle"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"troupe/choreo"
 	"troupe/domain/account"
 )
 
@@ -36,6 +38,7 @@ const (
 type Caller struct {
 	AccountID string // empty for staff
 	Staff     bool
+	closing   bool                // the account is being deleted
 	session   account.SessionHash // of the session used
 }
 
@@ -52,6 +55,12 @@ func (c Caller) mayRead(accountID string) bool {
 	return c.Staff || (c.AccountID != "" && c.AccountID == accountID)
 }
 
+// whileClosing are the commands that the owner of an account may give while it
+// is being deleted, beside all reading.
+var whileClosing = []string{
+	"DELETE /accounts/{id}", "POST /orders/{id}/cancellation", "DELETE /rentals/{id}",
+}
+
 // admit lets in who may call the operation.
 func (s *Server) admit(ctx huma.Context, next func(huma.Context)) {
 	who, _ := ctx.Operation().Metadata[accessKey].(access)
@@ -60,9 +69,27 @@ func (s *Server) admit(ctx huma.Context, next func(huma.Context)) {
 		return
 	}
 	r, w := humago.Unwrap(ctx)
-	if c, ok := s.authenticate(w, r, who); ok {
-		next(huma.WithValue(ctx, callerKey{}, c))
+	c, ok := s.authenticate(w, r, who)
+	if !ok {
+		return
 	}
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+	if c.closing && !reads && !slices.Contains(whileClosing, r.Method+" "+ctx.Operation().Path) {
+		s.writeProblem(w, http.StatusForbidden, account.ErrClosing.Error())
+		return
+	}
+	next(huma.WithValue(ctx, callerKey{}, c))
+}
+
+// work is a command that makes something to be done for the caller's account,
+// which stays until it is committed.
+func (s *Server) work(ctx context.Context, command string, fn func(context.Context, *choreo.Tx) error) (choreo.Receipt, error) {
+	return choreo.Commit(ctx, s.DB, command, func(ctx context.Context, tx *choreo.Tx) error {
+		if err := account.Work(ctx, tx, caller(ctx).AccountID); err != nil {
+			return err
+		}
+		return fn(ctx, tx)
+	})
 }
 
 // staffOnly guards a handler outside the framework.
@@ -105,9 +132,9 @@ func (s *Server) callerOf(r *http.Request) (Caller, error) {
 		return Caller{Staff: true}, nil
 	}
 	session := account.HashSession(s.SessionKey, token)
-	id, err := account.BySession(r.Context(), s.DB, session)
+	id, closing, err := account.BySession(r.Context(), s.DB, session)
 	if errors.Is(err, account.ErrNoSession) {
 		return Caller{}, errSignIn
 	}
-	return Caller{AccountID: id, session: session}, err
+	return Caller{AccountID: id, closing: closing, session: session}, err
 }

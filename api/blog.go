@@ -75,7 +75,7 @@ type createPostRequest struct {
 func (s *Server) createPost(ctx context.Context, in *createPostRequest) (*postAnswer, error) {
 	var p *post.Post
 	var files []attachment.Attachment
-	r, err := choreo.Commit(ctx, s.DB, "create-post", func(ctx context.Context, tx *choreo.Tx) error {
+	r, err := s.work(ctx, "create-post", func(ctx context.Context, tx *choreo.Tx) error {
 		draft := post.Draft{ID: tx.NewID(), AuthorID: caller(ctx).AccountID, Title: in.Body.Title}
 		for _, o := range in.Body.Contents {
 			draft.Contents = append(draft.Contents, json.RawMessage(o))
@@ -104,7 +104,7 @@ type postRequest struct {
 
 func (s *Server) deletePost(ctx context.Context, in *postRequest) (*postAnswer, error) {
 	var saga string
-	r, err := choreo.Commit(ctx, s.DB, "delete-post", func(ctx context.Context, tx *choreo.Tx) error {
+	r, err := s.work(ctx, "delete-post", func(ctx context.Context, tx *choreo.Tx) error {
 		p, err := post.Load(ctx, tx, in.ID)
 		if err != nil {
 			return err

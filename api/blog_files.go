@@ -80,7 +80,7 @@ func (s *Server) upload(ctx context.Context, in *uploadRequest) (*uploadAnswer, 
 	if err != nil {
 		return nil, err
 	}
-	r, err := choreo.Commit(ctx, s.DB, "upload-attachment", func(ctx context.Context, tx *choreo.Tx) error {
+	r, err := s.work(ctx, "upload-attachment", func(ctx context.Context, tx *choreo.Tx) error {
 		return attachment.Upload(ctx, tx, a)
 	})
 	if err != nil { // the object stays, and expires as every temporary file does: the row may be there

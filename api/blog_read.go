@@ -19,7 +19,7 @@ type postFile struct {
 
 type postBody struct {
 	PostID      string     `json:"postId"`
-	AuthorID    string     `json:"authorId"`
+	AuthorID    *string    `json:"authorId" doc:"null where the author's account is erased"`
 	Title       string     `json:"title"`
 	Contents    []object   `json:"contents" nullable:"false"`
 	Tags        []string   `json:"tags" nullable:"false" doc:"Of a post in processing, those it asked for"`
@@ -35,7 +35,7 @@ type postAnswer struct {
 
 func answerPost(r *post.Reading, files []attachment.Attachment, receipt Receipt) *postAnswer {
 	body := postBody{
-		PostID: r.ID, AuthorID: r.AuthorID, Title: r.Title, Contents: []object{}, Tags: r.Tags,
+		PostID: r.ID, AuthorID: orNull(r.AuthorID), Title: r.Title, Contents: []object{}, Tags: r.Tags,
 		Attachments: []postFile{}, State: r.State, Reason: r.Reason,
 	}
 	for _, o := range r.Contents {
@@ -45,6 +45,14 @@ func answerPost(r *post.Reading, files []attachment.Attachment, receipt Receipt)
 		body.Attachments = append(body.Attachments, postFile{a.ID, a.URL(r.ID)})
 	}
 	return &postAnswer{receipt, body}
+}
+
+// orNull is the text, null in JSON where it is empty.
+func orNull(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
 }
 
 func (s *Server) getPost(ctx context.Context, in *postRequest) (*postAnswer, error) {
@@ -79,7 +87,7 @@ func (r *postsRequest) Resolve(huma.Context) []error {
 type postItem struct {
 	PostID    string     `json:"postId"`
 	Title     string     `json:"title"`
-	AuthorID  string     `json:"authorId"`
+	AuthorID  *string    `json:"authorId" doc:"null where the author's account is erased"`
 	Tags      []string   `json:"tags" nullable:"false"`
 	State     post.State `json:"state" enum:"processing,published,withdrawn"`
 	CreatedAt time.Time  `json:"createdAt"`
@@ -107,7 +115,7 @@ func (s *Server) listPosts(ctx context.Context, in *postsRequest) (*postsAnswer,
 	}
 	out.Body.Items = []postItem{}
 	for _, r := range list {
-		out.Body.Items = append(out.Body.Items, postItem{r.ID, r.Title, r.AuthorID, r.Tags, r.State, r.CreatedAt.UTC()})
+		out.Body.Items = append(out.Body.Items, postItem{r.ID, r.Title, orNull(r.AuthorID), r.Tags, r.State, r.CreatedAt.UTC()})
 	}
 	return out, nil
 }

@@ -66,7 +66,7 @@ type placeOrderAnswer struct {
 
 func (s *Server) placeOrder(ctx context.Context, in *placeOrderRequest) (*placeOrderAnswer, error) {
 	out := &placeOrderAnswer{}
-	r, err := choreo.Commit(ctx, s.DB, "place-order", func(ctx context.Context, tx *choreo.Tx) error {
+	r, err := s.work(ctx, "place-order", func(ctx context.Context, tx *choreo.Tx) error {
 		o, err := order.Place(tx.NewID(), caller(ctx).AccountID, in.Body.Lines, in.Body.CardToken, order.Shipping(in.Body.ShippingInfo))
 		if err != nil {
 			return err

@@ -35,10 +35,11 @@ func (s *Server) getOrder(ctx context.Context, in *orderRequest) (*orderAnswer, 
 // selectOrders reads orders with their payments and where they go.
 const selectOrders = `
 	select o.order_id, o.account_id, o.lines, o.currency, o.total, o.state, o.refund_status,
-	       coalesce(p.captured, 0), coalesce(p.refunded, 0), s.name, s.street, s.city, s.postal_code, s.country
+	       coalesce(p.captured, 0), coalesce(p.refunded, 0), coalesce(s.name, ''), coalesce(s.street, ''), coalesce(s.city, ''),
+	       coalesce(s.postal_code, ''), coalesce(s.country, '')
 	from orders o
 	left join payments p using (order_id)
-	join shipping_infos s on s.order_id = o.order_id and s.version = o.shipping_version `
+	left join shipping_infos s on s.order_id = o.order_id and s.version = o.shipping_version `
 
 // answerOrder reads an order for its caller.
 func (s *Server) answerOrder(ctx context.Context, id string, r Receipt) (*orderAnswer, error) {

@@ -75,6 +75,7 @@ func New(o Options) (*Server, error) {
 
 	s.operations()
 	s.accounts()
+	s.projects()
 	s.blog()
 	s.orders()
 

@@ -69,3 +69,50 @@ type PasswordChanged struct {
 func (PasswordChanged) FactType() string  { return "accounts.PasswordChanged.v1" }
 func (f PasswordChanged) Key() string     { return f.AccountID }
 func (f PasswordChanged) Validate() error { return ids("accountId", f.AccountID) }
+
+// AccountDeletionRequested: The owner wants the account deleted; it is closing from now on.
+type AccountDeletionRequested struct {
+	AccountID string `json:"accountId"`
+}
+
+func (AccountDeletionRequested) FactType() string  { return "accounts.AccountDeletionRequested.v1" }
+func (f AccountDeletionRequested) Key() string     { return f.AccountID }
+func (f AccountDeletionRequested) Validate() error { return ids("accountId", f.AccountID) }
+
+// AccountDeleted: Nothing stands against deleting the account, which can still be restored.
+type AccountDeleted struct {
+	AccountID string `json:"accountId"`
+}
+
+func (AccountDeleted) FactType() string  { return "accounts.AccountDeleted.v1" }
+func (f AccountDeleted) Key() string     { return f.AccountID }
+func (f AccountDeleted) Validate() error { return ids("accountId", f.AccountID) }
+
+// AccountDeletionFailed: Something that is not finished stands against deleting the account.
+type AccountDeletionFailed struct {
+	AccountID string `json:"accountId"`
+	Reason    string `json:"reason"`
+}
+
+func (AccountDeletionFailed) FactType() string        { return "accounts.AccountDeletionFailed.v1" }
+func (f AccountDeletionFailed) Key() string           { return f.AccountID }
+func (f AccountDeletionFailed) Validate() error       { return ids("accountId", f.AccountID) }
+func (f AccountDeletionFailed) FailureReason() string { return f.Reason }
+
+// AccountRestored: The deletion could not be done; the account is as it was before.
+type AccountRestored struct {
+	AccountID string `json:"accountId"`
+}
+
+func (AccountRestored) FactType() string  { return "accounts.AccountRestored.v1" }
+func (f AccountRestored) Key() string     { return f.AccountID }
+func (f AccountRestored) Validate() error { return ids("accountId", f.AccountID) }
+
+// AccountErased: Nothing is left of the person.
+type AccountErased struct {
+	AccountID string `json:"accountId"`
+}
+
+func (AccountErased) FactType() string  { return "accounts.AccountErased.v1" }
+func (f AccountErased) Key() string     { return f.AccountID }
+func (f AccountErased) Validate() error { return ids("accountId", f.AccountID) }

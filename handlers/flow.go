@@ -54,6 +54,31 @@ func Flow(out Outside) (*choreo.Flow, error) {
 		choreo.Final(events.AccountVerified{}, choreo.Completed),
 		choreo.Final(events.PasswordChanged{}, choreo.Completed),
 
+		// ── Account deletion: two deletions side by side ─────────────────
+		choreo.Command("create-project").Emits(events.ProjectCreated{}),
+		choreo.Command("add-member").Emits(events.MemberAdded{}),
+		choreo.Command("request-account-deletion").Emits(events.AccountDeletionRequested{}),
+
+		choreo.On("delete-projects", accounts.DeleteProjects).After(time.Second).
+			Emits(events.ProjectsDeleted{}).FailsWith(events.ProjectsDeletionFailed{}).Within(5*time.Second),
+		choreo.On("delete-account", accounts.DeleteAccount).After(time.Second).
+			Emits(events.AccountDeleted{}).FailsWith(events.AccountDeletionFailed{}).Within(5*time.Second),
+		choreo.On("restore-projects", accounts.RestoreProjects).
+			Undoes("delete-projects").Emits(events.ProjectsRestored{}).Within(5*time.Second),
+		choreo.On("restore-account", accounts.RestoreAccount[events.ProjectsDeletionFailed]).
+			Undoes("delete-account", "request-account-deletion").Emits(events.AccountRestored{}).Within(5*time.Second),
+		choreo.On("restore-account", accounts.RestoreAccount[events.ProjectsRestored]).
+			Undoes("delete-account", "request-account-deletion").Emits(events.AccountRestored{}).Within(5*time.Second),
+		choreo.On("erase-account", accounts.EraseWithoutProjects).Joins().
+			Emits(events.AccountErased{}).Irreversible("what is destroyed cannot be brought back").Within(5*time.Second),
+		choreo.On("erase-account", accounts.EraseDeletedAccount).Joins().
+			Emits(events.AccountErased{}).Irreversible("what is destroyed cannot be brought back").Within(5*time.Second),
+
+		choreo.Final(events.ProjectCreated{}, choreo.Completed),
+		choreo.Final(events.MemberAdded{}, choreo.Completed),
+		choreo.Final(events.AccountErased{}, choreo.Completed),
+		choreo.Final(events.AccountRestored{}, choreo.Undone),
+
 		// ── Blog ─────────────────────────────────────────────────────────
 		choreo.Command("upload-attachment").Emits(events.AttachmentUploaded{}),
 		choreo.Command("create-post").Emits(events.PostCreated{}),

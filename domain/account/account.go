@@ -15,13 +15,17 @@ import (
 	"troupe/events"
 )
 
-// State is whether the address of an account is known to be its owner's.
+// State is whether the address of an account is known to be its owner's, and
+// whether the account is there to stay.
 type State string
 
-// The states of an account.
+// The states of an account. One that is closing is unverified or active again
+// unless it is erased, for ever.
 const (
 	Unverified State = "unverified"
 	Active     State = "active"
+	Closing    State = "closing"
+	Erased     State = "erased"
 )
 
 // Mail is what became of the newest verification mail.
@@ -58,6 +62,7 @@ type Account struct {
 
 	mailID  string // of the newest mail
 	hash    []byte // of the password
+	closing closing
 	newMail *verificationMail
 	facts   []choreo.Fact
 }
@@ -90,12 +95,13 @@ func SignUp(ctx context.Context, tx *choreo.Tx, p Person, passwordHash []byte) (
 	return a, a.Save(ctx, tx)
 }
 
-// Load locks the account and reads it. ErrNotFound where there is none.
+// Load locks the account and reads it, also one that is erased. ErrNotFound
+// where there is none.
 func Load(ctx context.Context, tx *choreo.Tx, accountID string) (*Account, error) {
 	return scan(tx.QueryRowContext(ctx, selectAccount+` where account_id = $1 for update`, accountID))
 }
 
-// Get reads an account without locking it.
+// Get reads an account without locking it, also one that is erased.
 func Get(ctx context.Context, q Querier, accountID string) (*Account, error) {
 	return scan(q.QueryRowContext(ctx, selectAccount+` where account_id = $1`, accountID))
 }
@@ -109,17 +115,23 @@ type Querier interface {
 // account has been erased, or never was.
 func Address(ctx context.Context, q Querier, accountID string) (email, name string, err error) {
 	a, err := Get(ctx, q, accountID)
+	if err == nil && a.State == Erased {
+		err = ErrNotFound
+	}
 	if err != nil {
 		return "", "", err
 	}
 	return a.Email, a.Name, nil
 }
 
-const selectAccount = `select account_id, email, name, password_hash, state, mail_id, mail from accounts`
+const selectAccount = `select account_id, coalesce(email, ''), name, password_hash, state, mail_id, mail,
+	closing_saga, state_before, deletion, joined_account, joined_projects from accounts`
 
 func scan(row *sql.Row) (*Account, error) {
 	var a Account
-	err := row.Scan(&a.ID, &a.Email, &a.Name, &a.hash, &a.State, &a.mailID, &a.Mail)
+	c := &a.closing
+	err := row.Scan(&a.ID, &a.Email, &a.Name, &a.hash, &a.State, &a.mailID, &a.Mail,
+		&c.saga, &c.before, &c.deletion, &c.joinedAccount, &c.joinedProjects)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, ErrNotFound
 	}
@@ -132,6 +144,9 @@ func scan(row *sql.Row) (*Account, error) {
 // RequestMail asks for the verification mail again. ErrVerified where there is
 // nothing left to verify. Tokens of older mails stay good until they expire.
 func (a *Account) RequestMail(tx *choreo.Tx) error {
+	if err := a.stays(); err != nil {
+		return err
+	}
 	if a.State != Unverified {
 		return ErrVerified
 	}
@@ -148,6 +163,9 @@ func (a *Account) oweMail(tx *choreo.Tx) {
 // Verify takes the token of a mail that expires then. A token is used up when
 // the account is verified, by whichever mail: ErrVerified.
 func (a *Account) Verify(now, expires time.Time) error {
+	if err := a.stays(); err != nil {
+		return err
+	}
 	if a.State != Unverified {
 		return ErrVerified
 	}
@@ -162,6 +180,9 @@ func (a *Account) Verify(now, expires time.Time) error {
 // ChangePassword puts a new password's hash in the place of the old one.
 // ErrWrongPassword where that is not the account's any more.
 func (a *Account) ChangePassword(oldHash, newHash []byte) error {
+	if err := a.stays(); err != nil {
+		return err
+	}
 	if !bytes.Equal(a.hash, oldHash) {
 		return ErrWrongPassword
 	}
@@ -192,10 +213,18 @@ func (a *Account) RecordFailed(mailID string) {
 // Save writes the account, which must be locked, and emits its facts.
 func (a *Account) Save(ctx context.Context, tx *choreo.Tx) error {
 	_, err := tx.ExecContext(ctx, `
-		update accounts set password_hash = $2, state = $3, mail_id = $4, mail = $5 where account_id = $1`,
-		a.ID, a.hash, a.State, a.mailID, a.Mail)
+		update accounts set email = nullif($2, ''), name = $3, password_hash = $4, state = $5, mail_id = $6, mail = $7,
+			closing_saga = $8, state_before = $9, deletion = $10, joined_account = $11, joined_projects = $12
+		where account_id = $1`,
+		a.ID, a.Email, a.Name, a.hash, a.State, a.mailID, a.Mail,
+		a.closing.saga, a.closing.before, a.closing.deletion, a.closing.joinedAccount, a.closing.joinedProjects)
 	if err != nil {
 		return fmt.Errorf("saving account %s: %w", a.ID, err)
+	}
+	if a.State == Erased {
+		if err := a.destroy(ctx, tx); err != nil {
+			return err
+		}
 	}
 	if m := a.newMail; m != nil {
 		_, err := tx.ExecContext(ctx, `

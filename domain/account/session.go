@@ -62,13 +62,14 @@ func SignIn(ctx context.Context, db *choreo.DB, p *Passwords, key []byte, ttl ti
 }
 
 // credentials are the id and the password hash behind an address; both are
-// nothing where there is no such account.
+// nothing where there is no such account, or it is closing.
 func credentials(ctx context.Context, db *choreo.DB, email string) (id string, hash []byte, err error) {
 	normal, invalid := NormalEmail(email)
 	if invalid != nil {
 		return "", nil, nil //nolint:nilerr // as an address that nobody has
 	}
-	err = db.Pool().QueryRowContext(ctx, `select account_id, password_hash from accounts where email = $1`, normal).
+	err = db.Pool().QueryRowContext(ctx, `select account_id, password_hash from accounts
+		where email = $1 and state <> 'closing'`, normal).
 		Scan(&id, &hash)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return "", nil, fmt.Errorf("reading who signs in: %w", err)
@@ -76,14 +77,14 @@ func credentials(ctx context.Context, db *choreo.DB, email string) (id string, h
 	return id, hash, nil
 }
 
-// start stores the session, unless the password was changed meanwhile, and
-// sweeps the account's sessions that have expired.
+// start stores the session, unless the password was changed or the account
+// began to close meanwhile, and sweeps the account's sessions that have expired.
 func start(ctx context.Context, db *choreo.DB, s Session, token SessionHash, passwordHash []byte, now time.Time) error {
 	done, err := db.Pool().ExecContext(ctx, `
 		with swept as (delete from sessions where account_id = $2 and expires_at <= $3)
 		insert into sessions (token_hash, account_id, created_at, expires_at)
 		select $1::bytea, account_id, $3::timestamptz, $4::timestamptz from accounts
-		where account_id = $2 and password_hash = $5 for share`,
+		where account_id = $2 and password_hash = $5 and state in ('unverified', 'active') for share`,
 		[]byte(token), s.AccountID, now, s.ExpiresAt, passwordHash)
 	if err != nil {
 		return fmt.Errorf("starting a session: %w", err)
@@ -96,19 +97,21 @@ func start(ctx context.Context, db *choreo.DB, s Session, token SessionHash, pas
 	return nil
 }
 
-// BySession is the account that a session is of. ErrNoSession where it is
-// unknown or has expired.
-func BySession(ctx context.Context, db *choreo.DB, token SessionHash) (accountID string, err error) {
+// BySession is the account that a session is of, and whether that is closing.
+// ErrNoSession where the session is unknown, has expired, or its account is
+// erased.
+func BySession(ctx context.Context, db *choreo.DB, token SessionHash) (accountID string, isClosing bool, err error) {
 	err = db.Pool().QueryRowContext(ctx, `
-		select account_id from sessions where token_hash = $1 and expires_at > choreo.troupe_now()`, []byte(token)).
-		Scan(&accountID)
+		select account_id, state = 'closing' from sessions join accounts using (account_id)
+		where token_hash = $1 and expires_at > choreo.troupe_now() and state <> 'erased'`, []byte(token)).
+		Scan(&accountID, &isClosing)
 	if errors.Is(err, sql.ErrNoRows) {
-		return "", ErrNoSession
+		return "", false, ErrNoSession
 	}
 	if err != nil {
-		return "", fmt.Errorf("reading a session: %w", err)
+		return "", false, fmt.Errorf("reading a session: %w", err)
 	}
-	return accountID, nil
+	return accountID, isClosing, nil
 }
 
 // EndOtherSessions ends every session of the account but one.

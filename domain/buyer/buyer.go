@@ -75,6 +75,16 @@ func CardToken(ctx context.Context, tx *choreo.Tx, cardKey []byte, accountID, pa
 	return token, nil
 }
 
+// Forget removes the buyer and the payment methods of an erased account.
+func Forget(ctx context.Context, tx *choreo.Tx, accountID string) error {
+	for _, table := range []string{"payment_methods", "buyers"} {
+		if _, err := tx.ExecContext(ctx, `delete from `+table+` where account_id = $1`, accountID); err != nil {
+			return fmt.Errorf("erasing the %s of account %s: %w", table, accountID, err)
+		}
+	}
+	return nil
+}
+
 func wrap(accountID string, err error) error {
 	if err != nil {
 		return fmt.Errorf("the payment method of buyer %s: %w", accountID, err)

@@ -14,6 +14,7 @@ create table attachments (
 create table blog_posts (
   post_id    text primary key, -- UUIDv7: newest last
   author_id  text not null,
+  anonymous  boolean not null default false, -- the author is erased
   title      text not null,
   contents   text not null,   -- a JSON array, byte for byte as it was sent but for URLs
   tag_names  text[] not null, -- asked for, folded

@@ -15,7 +15,7 @@ import (
 // Reading is a post as it is read, without a lock.
 type Reading struct {
 	ID        string
-	AuthorID  string
+	AuthorID  string // empty where the author is erased
 	Title     string
 	Contents  []json.RawMessage
 	Tags      []string // that it has; in processing, asked for
@@ -37,6 +37,8 @@ func (p *Post) Reading() *Reading {
 const tagsOf = `case state when 'processing' then tag_names
 	else array(select tag_name::text from blog_post_tags t where t.post_id = p.post_id order by position) end`
 
+const authorOf = `case when anonymous then '' else author_id end`
+
 // Find reads a post.
 func Find(ctx context.Context, pool *sql.DB, id string) (*Reading, error) {
 	if uuid.Validate(id) != nil {
@@ -44,7 +46,7 @@ func Find(ctx context.Context, pool *sql.DB, id string) (*Reading, error) {
 	}
 	r := &Reading{ID: id}
 	var contents []byte
-	err := pool.QueryRowContext(ctx, `select author_id, title, contents, `+tagsOf+`, files, state, reason, saga, created_at
+	err := pool.QueryRowContext(ctx, `select `+authorOf+`, title, contents, `+tagsOf+`, files, state, reason, saga, created_at
 		from blog_posts p where post_id = $1`, id).
 		Scan(&r.AuthorID, &r.Title, &contents, pq.Array(&r.Tags), pq.Array(&r.Files),
 			&r.State, &r.Reason, &r.Saga, &r.CreatedAt)
@@ -71,9 +73,9 @@ type Listing struct {
 
 // List reads posts, newest first, without their contents and files.
 func List(ctx context.Context, pool *sql.DB, l Listing) ([]Reading, error) {
-	rows, err := pool.QueryContext(ctx, `select post_id, author_id, title, `+tagsOf+`, state, created_at
+	rows, err := pool.QueryContext(ctx, `select post_id, `+authorOf+`, title, `+tagsOf+`, state, created_at
 		from blog_posts p
-		where (state = 'published' or state <> 'deleted' and ($1 or author_id = $2))
+		where (state = 'published' or state <> 'deleted' and ($1 or author_id = $2 and not anonymous))
 			and ($3 = '' or post_id < $3)
 		order by post_id desc limit $4`, l.All, l.Author, l.Before, l.Limit)
 	if err != nil {

@@ -80,6 +80,14 @@ func (p *Post) update(ctx context.Context, tx *choreo.Tx) error {
 	return err
 }
 
+// Forget takes the author's name off the posts of an erased account: they stay.
+func Forget(ctx context.Context, tx *choreo.Tx, accountID string) error {
+	if _, err := tx.ExecContext(ctx, `update blog_posts set anonymous = true where author_id = $1`, accountID); err != nil {
+		return fmt.Errorf("taking the author off the posts of account %s: %w", accountID, err)
+	}
+	return nil
+}
+
 // array joins JSON values as they are: encoding/json would rewrite them.
 func array(values []json.RawMessage) string {
 	texts := make([]string, len(values))

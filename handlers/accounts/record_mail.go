@@ -2,7 +2,6 @@ package accounts
 
 import (
 	"context"
-	"errors"
 
 	"troupe/choreo"
 	"troupe/domain/account"
@@ -25,13 +24,10 @@ func RecordMailFailed(ctx context.Context, tx *choreo.Tx, e choreo.Event[events.
 
 // recordMail does nothing for an account that has been erased.
 func recordMail(ctx context.Context, tx *choreo.Tx, accountID string, record func(*account.Account)) error {
-	a, err := account.Load(ctx, tx, accountID)
-	if errors.Is(err, account.ErrNotFound) {
+	return changeAccount(ctx, tx, accountID, func(a *account.Account) error {
+		if a.State != account.Erased {
+			record(a)
+		}
 		return nil
-	}
-	if err != nil {
-		return err
-	}
-	record(a)
-	return a.Save(ctx, tx)
+	})
 }

@@ -1,6 +1,7 @@
 package accounts_test
 
 import (
+	"bytes"
 	"context"
 	"testing"
 
@@ -31,7 +32,7 @@ func open(t *testing.T) *signup {
 	if err != nil {
 		t.Fatal(err)
 	}
-	flow, err := handlers.Flow(handlers.Outside{Mail: mailer, TokenKey: tokenKey})
+	flow, err := handlers.Flow(handlers.Outside{Mail: mailer, TokenKey: tokenKey, CardKey: bytes.Repeat([]byte{7}, 32)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,12 +77,14 @@ func (s *signup) requested(accountID string) (f events.VerificationMailRequested
 	return f
 }
 
-// erased is what will happen when an account is deleted.
+// erased is what happens in the end when an account is deleted.
 func (s *signup) erased(accountID string) {
 	s.t.Helper()
-	if _, err := s.DB.Pool().ExecContext(s.t.Context(), `delete from accounts where account_id = $1`, accountID); err != nil {
-		s.t.Fatal(err)
-	}
+	l := leaver{accountID, s.requestDeletion(accountID)}
+	s.after("delete-account", l)
+	s.When("erase-account", events.AccountDeleted{AccountID: accountID}, l.saga)
+	s.When("erase-account", events.ProjectsDeleted{AccountID: accountID, ProjectIDs: []string{}}, l.saga).
+		Emits(events.AccountErased{AccountID: accountID})
 }
 
 // shows checks what the account says of its mail.

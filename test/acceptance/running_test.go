@@ -30,6 +30,7 @@ func TestARunningSystem(t *testing.T) {
 		t.Run("a refund that fails is owed", s.refundOwed)
 		t.Run("an order is canceled while its capture runs", s.canceledInCapture)
 		t.Run("a shipped order stays", s.shipped)
+		t.Run("accounts are deleted", s.deletions)
 		t.Run("bad requests are refused", s.badRequests)
 		t.Run("a bare record from another producer", s.bareRecord)
 	})
