@@ -83,10 +83,21 @@ func NewFlow(lines ...Line) (*Flow, error) {
 			errs = append(errs, fmt.Errorf("%s is a domain fact, which never travels: it is no request and nobody else's", t))
 		}
 	}
+	for _, c := range f.consumers {
+		for _, r := range c.rules {
+			r.Recorded = len(f.undoneBy[c.Name]) > 0 || slices.ContainsFunc(r.Undoes, f.asks)
+		}
+	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("the flow does not hold together: %w", err)
 	}
 	return f, nil
+}
+
+// asks tells whether the name is of an effect that can be asked what came of it.
+func (f *Flow) asks(name string) bool {
+	c := f.consumers[name]
+	return c != nil && slices.ContainsFunc(c.rules, func(r *Rule) bool { return r.Effect != nil && r.Effect.Ask != nil })
 }
 
 // Consumers are the consumers in the order of the flow.
@@ -211,6 +222,12 @@ func (c *Consumer) Topics() []string {
 	return topics
 }
 
+// SharesLines tells whether events of one line may come to it side by side: from
+// several topics or partitions, or later than they arrived.
+func (c *Consumer) SharesLines() bool {
+	return len(c.Topics()) > 1 || slices.ContainsFunc(c.rules, func(r *Rule) bool { return r.OwnLine || r.After > 0 })
+}
+
 // Local tells whether it is fed from the log instead of Kafka.
 func (c *Consumer) Local() bool { return c.rules[0].Local }
 
@@ -235,6 +252,8 @@ type Rule struct {
 	View          bool // a read model's projection
 	Excepts       []Exception
 	Joins         bool
+	OwnLine       bool     // its line is not its fact's key
+	Recorded      bool     // its step is kept when it is done: it may be undone, or have to undo again
 	From          Position // empty: as Register decides
 	Domain        bool     // the fact is a domain fact
 	Retry         RetryPolicy
@@ -255,7 +274,7 @@ type EffectRule struct {
 	Load   func(ctx context.Context, tx *Tx, event any) (input any, err error)
 	Call   func(ctx context.Context, key string, event, input any) (result any, err error)
 	Record func(ctx context.Context, tx *Tx, event, result any) error
-	Ask    func(ctx context.Context, key string) (result any, happened bool, err error) // nil: cannot ask
+	Ask    func(ctx context.Context, key string, event any) (result any, happened bool, err error) // nil: cannot ask
 }
 
 // RetryPolicy says how a step is tried again: after Base, then Factor times as

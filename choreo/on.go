@@ -16,7 +16,11 @@ import (
 // again after a crash; Out is kept as JSON in the step and must hold no
 // personal data, token or card.
 //
-// An effect may also have Ask(ctx, key) (Out, bool, error): did it happen?
+// An effect may also have Ask(ctx, key) (Out, bool, error): did it happen? Where
+// the key alone does not say where to look, it is Ask(ctx, key, event). Without
+// an error, false is for certain; who cannot say returns ErrOutcomeUnknown. It is
+// asked before a call is repeated that the provider may have forgotten, before
+// the step gives up, and, where even then nobody could say, for a month after.
 type Effect[F Fact, In, Out any] interface {
 	Load(ctx context.Context, tx *Tx, e Event[F]) (In, error)
 	Call(ctx context.Context, key string, e Event[F], in In) (Out, error)
@@ -80,9 +84,17 @@ func OnEffect[F Fact, In, Out any](consumer string, effect Effect[F, In, Out]) *
 	if asker, ok := effect.(interface {
 		Ask(ctx context.Context, key string) (Out, bool, error)
 	}); ok {
-		rule.Ask = func(ctx context.Context, key string) (out any, happened bool, err error) {
+		rule.Ask = func(ctx context.Context, key string, _ any) (out any, happened bool, err error) {
 			defer guard(&err)
 			return asker.Ask(ctx, key)
+		}
+	}
+	if asker, ok := effect.(interface {
+		Ask(ctx context.Context, key string, e Event[F]) (Out, bool, error)
+	}); ok {
+		rule.Ask = func(ctx context.Context, key string, e any) (out any, happened bool, err error) {
+			defer guard(&err)
+			return asker.Ask(ctx, key, e.(Event[F]))
 		}
 	}
 	r.rule.Effect = rule
@@ -151,6 +163,7 @@ func (r *Reaction[F]) Keeps(reason string) *Reaction[F] { r.rule.Keeps = reason;
 // Line orders the reaction's steps by another id than the record key.
 func (r *Reaction[F]) Line(of func(Event[F]) string) *Reaction[F] {
 	r.rule.Line = func(e any) string { return of(e.(Event[F])) }
+	r.rule.OwnLine = true
 	return r
 }
 
@@ -166,7 +179,8 @@ func (r *Reaction[F]) From(p Position) *Reaction[F] { r.rule.From = p; return r 
 // is shown as overdue, nothing else.
 func (r *Reaction[F]) Within(d time.Duration) *Reaction[F] { r.rule.Within = d; return r }
 
-// After delays the reaction by d from the event's arrival.
+// After delays the reaction by d from the event's arrival: only then it joins its
+// line, behind what has come for it meanwhile.
 func (r *Reaction[F]) After(d time.Duration) *Reaction[F] { r.rule.After = d; return r }
 
 // Retry sets how a failed step is tried again.

@@ -36,6 +36,10 @@ func (tx *Tx) NewID() string {
 	return tx.freshID()
 }
 
+// Round is how often the step that this reaction runs for was redone, 0 in a
+// command and in a reaction that needed no step.
+func (tx *Tx) Round() int { return tx.round }
+
 // Saga is the id of the saga that the facts of this transaction belong to.
 func (tx *Tx) Saga() string {
 	if tx.saga == "" {

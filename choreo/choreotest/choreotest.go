@@ -49,6 +49,12 @@ func New(t testing.TB, flow *choreo.Flow, migrate func(context.Context, *sql.DB)
 	return &Stage{DB: db, t: t, runner: steps.NewRunner(db, flow.Consumers(), steps.Options{})}
 }
 
+// With is the same stage with another flow over its database: a later binary, or
+// an earlier one.
+func (s *Stage) With(db *choreo.DB) *Stage {
+	return &Stage{DB: db, t: s.t, runner: steps.NewRunner(db, db.Flow().Consumers(), steps.Options{})}
+}
+
 // Given runs a command that must succeed, and is what happened before.
 func (s *Stage) Given(command string, fn func(context.Context, *choreo.Tx) error) choreo.Receipt {
 	s.t.Helper()

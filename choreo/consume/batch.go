@@ -272,8 +272,7 @@ func (t *transaction) run(ctx context.Context, u *choreo.Unit) error {
 // of a join, one at a time, and finds what was undone before it came. Without
 // the lock of a join, both halves see "not yet".
 func (t *transaction) prepare(ctx context.Context, u *choreo.Unit, todo []*arrival) error {
-	undoable := len(t.DB.Flow().UndoneBy(t.Consumer.Name)) > 0
-	joins := len(t.Consumer.Topics()) > 1 && !safeguard.Off("join lock")
+	undoable, shares := len(t.DB.Flow().UndoneBy(t.Consumer.Name)) > 0, t.Consumer.SharesLines()
 	var barriers, lines []string
 	for _, v := range todo {
 		if undoable {
@@ -284,14 +283,14 @@ func (t *transaction) prepare(ctx context.Context, u *choreo.Unit, todo []*arriv
 				barriers = append(barriers, steps.Barrier(v.meta.Saga, target, v.factKey))
 			}
 		}
-		if joins {
-			lines = append(lines, fmt.Sprintf("%q %q", t.Consumer.Name, v.line))
+		if shares || v.rule.Effect != nil {
+			lines = append(lines, steps.LineLock(t.Consumer.Name, v.line))
 		}
 	}
-	if err := steps.Lock(ctx, u, barriers); err != nil {
-		return err
+	if safeguard.Off("join lock") {
+		lines = nil
 	}
-	if err := steps.Lock(ctx, u, lines); err != nil {
+	if err := steps.Lock(ctx, u, append(barriers, lines...)); err != nil {
 		return err
 	}
 	if !undoable {

@@ -124,7 +124,7 @@ func (t *transaction) reactTo(ctx context.Context, u *choreo.Unit, v *arrival, b
 	if err := steps.SetUndone(ctx, u, targets, v.meta.Saga, v.factKey); err != nil {
 		return err
 	}
-	if len(t.DB.Flow().UndoneBy(v.rule.Consumer)) > 0 {
+	if v.rule.Recorded {
 		t.enqueue(v, steps.Done)
 	}
 	v.outcome = Applied
@@ -134,7 +134,7 @@ func (t *transaction) reactTo(ctx context.Context, u *choreo.Unit, v *arrival, b
 func (t *transaction) enqueue(v *arrival, state string) {
 	v.outcome = Enqueued
 	t.put = append(t.put, steps.New{Consumer: t.Consumer.Name, Meta: v.meta, Data: v.data, FactKey: v.factKey,
-		Line: v.line, State: state, Delay: v.rule.After})
+		Line: v.line, State: state, After: v.rule.After})
 }
 
 // busyLines finds the lines of plain reactions that have an unfinished step. A

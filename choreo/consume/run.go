@@ -121,6 +121,7 @@ func (p *Process) Run(ctx context.Context, hints *Hints) error {
 	for _, r := range p.runners {
 		g.Go(func() error { return r.Run(ctx) })
 	}
+	g.Go(func() error { return p.maintain(ctx) })
 	for _, f := range p.feeders {
 		g.Go(func() error { return f.Run(ctx, hints) })
 	}

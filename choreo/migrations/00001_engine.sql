@@ -115,6 +115,10 @@ create table choreo.inbox (
   at       timestamptz not null,
   primary key (consumer, source, event_id)
 );
+create index inbox_age on choreo.inbox (consumer, at);
+
+-- Places in the lines of steps, given when a step joins its line.
+create sequence choreo.steps_place;
 
 -- Every reaction that is not simply applied and forgotten.
 create table choreo.steps (
@@ -126,6 +130,7 @@ create table choreo.steps (
   key         text not null,
   saga        text not null,
   line        text not null,
+  place       bigint,          -- in its line; null while it is delayed, or of an unknown type
   meta        jsonb not null, -- the event's Meta
   data        bytea not null,
   state       text not null check (state in
@@ -141,13 +146,19 @@ create table choreo.steps (
   lease_until timestamptz,
   result      jsonb,
   error       text not null default '',
+  watch_since timestamptz,          -- when it gave up without anybody knowing what came of its call
+  watch_at    timestamptz,          -- when that is asked next, null where it is not
   created_at  timestamptz not null,
   updated_at  timestamptz not null
 );
 create unique index steps_event on choreo.steps (consumer, source, event_id) where event_id <> '';
 create index steps_due on choreo.steps (consumer, due_at) where head and state = 'waiting';
 create index steps_lease on choreo.steps (consumer, lease_until) where state = 'calling';
-create index steps_line on choreo.steps (consumer, line, id) where state in ('waiting','calling','parked');
+create index steps_line on choreo.steps (consumer, line, place) where state in ('waiting','calling','parked') and place is not null;
+create index steps_delayed on choreo.steps (consumer, due_at) where state = 'waiting' and place is null;
+create index steps_delayed_line on choreo.steps (consumer, line, due_at) where state = 'waiting' and place is null;
+create index steps_unknown on choreo.steps (consumer, id) where state = 'unknown';
+create index steps_watch on choreo.steps (consumer, watch_at) where watch_at is not null;
 create index steps_saga on choreo.steps (saga, consumer, key);
 
 -- Records that no consumer could read, kept for a look.

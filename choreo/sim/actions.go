@@ -206,11 +206,16 @@ func (s *Sim) list() *process {
 func (s *Sim) perform(d *dueStep) *process {
 	d.trying++
 	id, r := d.id, s.runners[s.rand.IntN(len(s.runners))]
-	p := s.spawn("step of "+d.consumer, func(ctx context.Context) error { return r.RunOne(ctx, id) }, func(error) {
+	name, run := "step of "+d.consumer, r.RunOne
+	if d.watched {
+		name, run = "watch of "+d.consumer, r.WatchOne
+		s.counts["watched"]++
+	}
+	p := s.spawn(name, func(ctx context.Context) error { return run(ctx, id) }, func(error) {
 		s.stepsStale.Store(true)
 		for i := range s.due {
 			if s.due[i].id == id {
-				s.due[i].trying--
+				s.due[i].trying = max(0, s.due[i].trying-1) // it may have waited in its line meanwhile
 			}
 		}
 	})

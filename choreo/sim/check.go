@@ -178,15 +178,19 @@ func (s *Sim) checkLog(log []logged, report reporter) {
 	}
 }
 
-// checkOnce: a consumer takes an event once, with one outcome.
+// checkOnce: a consumer takes an event once, with one outcome, and one more each
+// time that its step is redone.
 func (s *Sim) checkOnce(report reporter) {
-	type taking struct{ consumer, event string }
+	type taking struct {
+		consumer, event string
+		round           int
+	}
 	outcome := map[taking]string{}
 	for _, n := range s.notes {
 		if n.Kind == Emitted || n.Kind == Intent {
 			continue
 		}
-		k := taking{n.Consumer, n.Event.Source + n.Event.ID}
+		k := taking{n.Consumer, n.Event.Source + n.Event.ID, n.Round}
 		if strings.HasPrefix(n.Event.ID, "stray") {
 			k.event = n.Event.ID
 		}
@@ -197,7 +201,8 @@ func (s *Sim) checkOnce(report reporter) {
 	}
 }
 
-// checkOrder: a consumer takes the events of a line in the order of the log.
+// checkOrder: a consumer takes the events of a line in the order of the log; what
+// is redone comes later.
 func (s *Sim) checkOrder(log []logged, report reporter) {
 	position := map[string]logged{}
 	for _, l := range log {
@@ -207,7 +212,7 @@ func (s *Sim) checkOrder(log []logged, report reporter) {
 	last := map[line]logged{}
 	for _, n := range s.notes {
 		l, own := position[n.Event.ID]
-		if n.Kind == Emitted || n.Kind == Intent || !own {
+		if n.Kind == Emitted || n.Kind == Intent || n.Round > 0 || !own {
 			continue
 		}
 		if slices.Contains(strings.Split(l.ranIn, ","), n.Consumer) {

@@ -222,7 +222,7 @@ func (c *conn) noteStatement(query string, err error) {
 				c.sim.broken(err)
 				return
 			}
-			c.sim.emitting(c.emitted)
+			c.sim.emitting(c.proc, c.emitted)
 		}
 	case strings.Contains(query, "choreo.steps"):
 		c.wroteSteps = true

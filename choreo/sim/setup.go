@@ -82,8 +82,9 @@ func (s *Sim) addGroups(c *choreo.Consumer) {
 
 // lookForSteps reads which steps are due, and when the others are.
 func (s *Sim) lookForSteps() {
-	t, err := s.monitor.query(`select id, consumer, case when state = 'waiting' then due_at else lease_until end
-		from choreo.steps where head and state = 'waiting' or state = 'calling' order by id`, nil)
+	t, err := s.monitor.query(`select id, consumer, case state when 'waiting' then due_at when 'calling' then lease_until else watch_at end,
+			watch_at is not null
+		from choreo.steps where (head or place is null) and state = 'waiting' or state = 'calling' or watch_at is not null order by id`, nil)
 	if err != nil {
 		s.broken(err)
 		return
@@ -100,7 +101,7 @@ func (s *Sim) lookForSteps() {
 		if b, ok := row[1].([]byte); ok {
 			consumer = string(b)
 		}
-		s.due = append(s.due, dueStep{id, consumer, at, trying[id]})
+		s.due = append(s.due, dueStep{id, consumer, at, trying[id], row[3] == true})
 	}
 }
 

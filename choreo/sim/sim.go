@@ -180,6 +180,7 @@ type dueStep struct {
 	consumer string
 	at       time.Time
 	trying   int
+	watched  bool // it gave up, and is asked about
 }
 
 var errDied = errors.New("it died")

@@ -29,6 +29,7 @@ type Note struct {
 	Kind     string
 	Consumer string // the emitter, of a fact
 	Line     string
+	Round    int // how often the step was redone
 	Event    choreo.Meta
 }
 
@@ -42,8 +43,8 @@ type Call struct {
 }
 
 // emitting notes the ids of facts that a transaction is about to commit: one that
-// runs again must give the facts of a reaction the same.
-func (s *Sim) emitting(t *table) {
+// runs again must give the facts of a reaction the same, but in another round.
+func (s *Sim) emitting(p *process, t *table) {
 	nth := map[string]int{}
 	for _, row := range t.values {
 		s.emitAt[t.text(row[0])] = len(s.notes)
@@ -52,13 +53,23 @@ func (s *Sim) emitting(t *table) {
 			continue
 		}
 		nth[of]++
-		of = fmt.Sprintf("%s %d", of, nth[of])
+		of = fmt.Sprintf("%s %d in round %d", of, nth[of], p.round(t.text(row[5]), t.text(row[4])))
 		if before := s.ids[of]; before != "" && before != id {
 			s.wrong = append(s.wrong, Violation{"what runs again emits the same ids", t.text(row[3]),
 				fmt.Sprintf("%s: %s, and before %s", of, id, before)})
 		}
 		s.ids[of] = id
 	}
+}
+
+// round is the one that the process is in with an event for a consumer.
+func (p *process) round(consumer, event string) int {
+	for _, n := range p.pending {
+		if n.Consumer == consumer && n.Event.ID == event {
+			return n.Round
+		}
+	}
+	return 0
 }
 
 // committed takes over what a transaction has noted, with the facts it emitted.
@@ -130,7 +141,7 @@ func (s *Sim) watchReaction(r *choreo.Rule) {
 			}
 			err := react(ctx, tx, e)
 			if err == nil {
-				s.pend(ctx, Applied, r, e)
+				s.pend(ctx, tx, Applied, r, e)
 			}
 			return err
 		}
@@ -143,7 +154,7 @@ func (s *Sim) watchReaction(r *choreo.Rule) {
 			err := react(ctx, tx, events)
 			for _, e := range events {
 				if err == nil {
-					s.pend(ctx, Applied, r, e)
+					s.pend(ctx, tx, Applied, r, e)
 				}
 			}
 			return err
@@ -153,7 +164,7 @@ func (s *Sim) watchReaction(r *choreo.Rule) {
 		r.GiveUp = func(ctx context.Context, tx *choreo.Tx, e any, cause error) (choreo.Fact, error) {
 			fact, err := giveUp(ctx, tx, e, cause)
 			if p, m := processOf(ctx), metaOf(e); err == nil {
-				s.pend(ctx, GaveUp, r, e)
+				s.pend(ctx, tx, GaveUp, r, e)
 				if !p.tried {
 					s.wrong = append(s.wrong, Violation{"gives up only after an attempt", m.Saga,
 						fmt.Sprintf("%s on %s %s", r.Consumer, m.Type, m.ID)})
@@ -182,9 +193,9 @@ func (s *Sim) watchEffect(r *choreo.Rule) {
 		processOf(ctx).tried = err != nil
 		switch {
 		case err == nil:
-			s.pend(ctx, Intent, r, e)
+			s.pend(ctx, tx, Intent, r, e)
 		case errors.Is(err, choreo.Skip):
-			s.pend(ctx, Skipped, r, e)
+			s.pend(ctx, tx, Skipped, r, e)
 		}
 		return in, err
 	}
@@ -223,12 +234,12 @@ func (s *Sim) watchEffect(r *choreo.Rule) {
 	watched.Record = func(ctx context.Context, tx *choreo.Tx, e, out any) error {
 		err := f.Record(ctx, tx, e, out)
 		if err == nil {
-			s.pend(ctx, Recorded, r, e)
+			s.pend(ctx, tx, Recorded, r, e)
 		}
 		return err
 	}
 	if f.Ask != nil {
-		watched.Ask = func(ctx context.Context, key string) (any, bool, error) {
+		watched.Ask = func(ctx context.Context, key string, e any) (any, bool, error) {
 			p := processOf(ctx)
 			if p.dead {
 				return nil, false, errDied
@@ -238,7 +249,7 @@ func (s *Sim) watchEffect(r *choreo.Rule) {
 				return nil, false, errors.New("the simulated provider cannot say")
 			}
 			s.counts["asked"]++
-			out, happened, err := f.Ask(ctx, key)
+			out, happened, err := f.Ask(ctx, key, e)
 			p.tried = p.tried || err != nil
 			return out, happened, err
 		}
@@ -265,13 +276,13 @@ const leaseOfCall = 10 * time.Second
 const callTimeout = 30 * time.Second
 
 // pend notes something that counts once the transaction has committed.
-func (s *Sim) pend(ctx context.Context, kind string, r *choreo.Rule, e any) {
+func (s *Sim) pend(ctx context.Context, tx *choreo.Tx, kind string, r *choreo.Rule, e any) {
 	p := processOf(ctx)
 	m := metaOf(e)
 	if len(p.pending) == 0 || p.saga == "" {
 		p.saga = m.Saga
 	}
-	p.pending = append(p.pending, Note{Kind: kind, Consumer: r.Consumer, Line: r.Line(e), Event: m})
+	p.pending = append(p.pending, Note{Kind: kind, Consumer: r.Consumer, Line: r.Line(e), Round: tx.Round(), Event: m})
 }
 
 // metaOf is the Meta of an event whose type is erased.

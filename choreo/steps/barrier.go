@@ -20,6 +20,9 @@ const waitForCall = 250 * time.Millisecond
 // comes first: for one saga, step and key.
 func Barrier(saga, step, key string) string { return fmt.Sprintf("%q %q %q", saga, step, key) }
 
+// LineLock names what lets steps join a line of a consumer one at a time.
+func LineLock(consumer, line string) string { return fmt.Sprintf("%q %q", consumer, line) }
+
 // Lock takes the transaction's locks of these names, in one order for all.
 func Lock(ctx context.Context, u *choreo.Unit, names []string) error {
 	if len(names) == 0 {

@@ -49,7 +49,11 @@ func (r *Runner) Run(ctx context.Context) error {
 			running[d.id] = d.consumer
 			mu.Unlock()
 			wg.Go(func() {
-				if err := r.RunOne(work, d.id); err != nil && work.Err() == nil {
+				run := r.RunOne
+				if d.watched {
+					run = r.WatchOne
+				}
+				if err := run(work, d.id); err != nil && work.Err() == nil {
 					r.o.Log.Error("running a step", "consumer", d.consumer, "step", d.id, "error", err)
 				}
 				mu.Lock()
@@ -71,6 +75,7 @@ func (r *Runner) Run(ctx context.Context) error {
 type dueStep struct {
 	id       int64
 	consumer string
+	watched  bool // it gave up, and is asked about
 }
 
 // due finds the steps to start, leaving out those under way here, and how long
@@ -83,16 +88,25 @@ func (r *Runner) due(ctx context.Context, busy []int64, load map[string]int) ([]
 		limits = append(limits, int64(max(0, r.o.Concurrency-load[c.Name])))
 	}
 	rows, err := r.db.Pool().QueryContext(ctx, `
-		select d.id, c.name, coalesce(extract(epoch from d.due_at - n.now), 0)
+		select d.id, c.name, d.watched, coalesce(extract(epoch from d.due_at - n.now), 0)
 		from (select choreo.troupe_now() as now) n,
 		     unnest($1::text[], $2::bigint[]) as c (name, room),
 		     lateral (
-		       (select id, due_at from choreo.steps
+		       (select id, due_at, false as watched from choreo.steps
 		         where consumer = c.name and head and state = 'waiting' and id <> all ($3::bigint[])
 		           and due_at <= n.now + interval '1 second'
 		         order by due_at limit c.room)
 		       union all
-		       (select id, lease_until from choreo.steps
+		       (select id, due_at, false from choreo.steps
+		         where consumer = c.name and state = 'waiting' and place is null and id <> all ($3::bigint[])
+		           and due_at <= n.now + interval '1 second'
+		         order by due_at limit c.room)
+		       union all
+		       (select id, watch_at, true from choreo.steps
+		         where consumer = c.name and watch_at < n.now and id <> all ($3::bigint[])
+		         order by watch_at limit least(c.room, 4))
+		       union all
+		       (select id, lease_until, false from choreo.steps
 		         where consumer = c.name and state = 'calling' and lease_until < n.now and id <> all ($3::bigint[])
 		         order by lease_until limit c.room)
 		     ) d`, pq.Array(names), pq.Array(limits), pq.Array(busy))
@@ -105,7 +119,7 @@ func (r *Runner) due(ctx context.Context, busy []int64, load map[string]int) ([]
 	for rows.Next() {
 		var d dueStep
 		var in float64
-		if err := rows.Scan(&d.id, &d.consumer, &in); err != nil {
+		if err := rows.Scan(&d.id, &d.consumer, &d.watched, &in); err != nil {
 			return nil, 0, err
 		}
 		if in <= 0 {

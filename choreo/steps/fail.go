@@ -54,7 +54,7 @@ func (r *Runner) askAndGiveUp(ctx context.Context, s *step, cause error) error {
 	}
 	askCtx, cancel := context.WithTimeout(ctx, r.o.CallTimeout)
 	defer cancel()
-	result, happened, err := s.rule.Effect.Ask(askCtx, s.effectKey)
+	result, happened, err := s.rule.Effect.Ask(askCtx, s.effectKey, s.event)
 	switch {
 	case err != nil:
 		return r.giveUp(ctx, s, errors.Join(choreo.ErrOutcomeUnknown, cause, err))
@@ -93,8 +93,13 @@ func (r *Runner) giveUp(ctx context.Context, s *step, cause error) error {
 		if err := r.finish(ctx, u, s, GaveUp, nil); err != nil {
 			return err
 		}
-		_, err = u.SQL().ExecContext(ctx, `update choreo.steps set attempts = $2, error = $3 where id = $1`,
-			s.id, s.attempts, short(cause))
+		since, next := sql.NullTime{}, sql.NullTime{}
+		if s.called && s.rule.Effect.Ask != nil && errors.Is(cause, choreo.ErrOutcomeUnknown) {
+			since = sql.NullTime{Time: u.Clock(), Valid: true}
+			next = nextLook(u.Clock(), u.Clock(), r.o.Jitter())
+		}
+		_, err = u.SQL().ExecContext(ctx, `update choreo.steps set attempts = $2, error = $3, watch_since = $4, watch_at = $5
+			where id = $1`, s.id, s.attempts, short(cause), since, next)
 		return err
 	})
 	if err != nil {

@@ -101,14 +101,15 @@ func Redo(ctx context.Context, db *choreo.DB, id int64, force bool) error {
 			return ErrLater
 		}
 		_, err = u.SQL().ExecContext(ctx, `update choreo.steps set state = 'waiting', head = false, round = round + 1,
-			attempts = 0, begun_at = null, due_at = $2, result = null, error = '', updated_at = $2 where id = $1`, id, u.Clock())
+			place = coalesce(place, nextval('choreo.steps_place')), attempts = 0, begun_at = null, due_at = $2, result = null,
+			error = '', watch_since = null, watch_at = null, updated_at = $2 where id = $1`, id, u.Clock())
 		if err != nil {
 			return fmt.Errorf("redoing step %d: %w", id, err)
 		}
 		// It is the first of its line again: whoever was behind it waits.
-		_, err = u.SQL().ExecContext(ctx, `update choreo.steps set head = (id = (select min(id) from choreo.steps
-				where consumer = $1 and line = $2 and state in `+open+`))
-			where consumer = $1 and line = $2 and state in `+open, s.consumer, s.line)
+		_, err = u.SQL().ExecContext(ctx, `update choreo.steps set head = (place = (select min(place) from choreo.steps
+				where consumer = $1 and line = $2 and `+open+`))
+			where consumer = $1 and line = $2 and `+open, s.consumer, s.line)
 		return err
 	})
 }

@@ -73,6 +73,7 @@ type step struct {
 	meta      choreo.Meta
 	data      []byte
 	line      string
+	delayed   bool // it has not joined its line yet
 	factKey   string
 	attempts  int
 	begun     time.Time // of the first attempt, zero before it
@@ -98,6 +99,13 @@ func (r *Runner) RunOne(ctx context.Context, id int64) error {
 		outcome, input = o, in
 		return err
 	})
+	if err == nil && outcome == delayed {
+		first, err := r.join(ctx, id)
+		if err != nil || first == 0 {
+			return err
+		}
+		return r.RunOne(ctx, first)
+	}
 	switch {
 	case err != nil && s.rule == nil:
 		return err // nothing is known of the step: it stays due
@@ -124,6 +132,7 @@ const (
 	stopped  beginning = iota // nothing to do now
 	finished                  // the step is done
 	called                    // the intent is committed: the call comes next
+	delayed                   // it is due, and not in its line yet
 )
 
 // begin is the first transaction of a step: a plain reaction runs, an effect
@@ -132,6 +141,9 @@ func (r *Runner) begin(ctx context.Context, u *choreo.Unit, s *step) (beginning,
 	found, err := r.take(ctx, u, s)
 	if err != nil || !found {
 		return stopped, nil, err
+	}
+	if s.delayed {
+		return delayed, nil, nil
 	}
 	targets, wait, err := Undoes(ctx, u, r.db.Flow(), s.rule, s.meta, s.factKey)
 	if err != nil {
@@ -179,11 +191,11 @@ func (r *Runner) take(ctx context.Context, u *choreo.Unit, s *step) (bool, error
 	var meta []byte
 	var consumer string
 	var begun sql.NullTime
-	err := u.SQL().QueryRowContext(ctx, `select consumer, meta, data, line, key, attempts, begun_at, called, effect_key, round
-		from choreo.steps where id = $1 and (state = 'waiting' and head and due_at <= $2
+	err := u.SQL().QueryRowContext(ctx, `select consumer, meta, data, line, place is null, key, attempts, begun_at, called, effect_key, round
+		from choreo.steps where id = $1 and (state = 'waiting' and (head or place is null) and due_at <= $2
 			or state = 'calling' and lease_until < $2 or $3)
 		for update skip locked`, s.id, u.Clock(), safeguard.Off("taken once")).
-		Scan(&consumer, &meta, &s.data, &s.line, &s.factKey, &s.attempts, &begun, &s.called, &s.effectKey, &s.round)
+		Scan(&consumer, &meta, &s.data, &s.line, &s.delayed, &s.factKey, &s.attempts, &begun, &s.called, &s.effectKey, &s.round)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
@@ -191,26 +203,33 @@ func (r *Runner) take(ctx context.Context, u *choreo.Unit, s *step) (bool, error
 		return false, fmt.Errorf("taking step %d: %w", s.id, err)
 	}
 	s.begun = begun.Time
-	if err := json.Unmarshal(meta, &s.meta); err != nil {
-		return false, fmt.Errorf("reading the event of step %d: %w", s.id, err)
-	}
-	var rule *choreo.Rule
-	if c := r.db.Flow().Consumer(consumer); c != nil {
-		rule = c.Rule(s.meta.Type)
-	}
-	if rule != nil {
-		s.event, err = rule.Decode(s.meta, s.data)
-	} else {
-		err = fmt.Errorf("%s does not react to %s in this binary", consumer, s.meta.Type)
-	}
-	if err != nil { // left for a binary that can
+	if err := r.read(s, consumer, meta); err != nil { // left for a binary that can
 		r.o.Log.Error("a step cannot be read", "step", s.id, "error", err)
 		_, err := u.SQL().ExecContext(ctx, `update choreo.steps set due_at = $2, error = $3 where id = $1`,
 			s.id, u.Clock().Add(time.Minute), short(err))
 		return false, err
 	}
-	s.rule = rule
 	return true, nil
+}
+
+// read finds the rule of a step, and reads its event.
+func (r *Runner) read(s *step, consumer string, meta []byte) error {
+	if err := json.Unmarshal(meta, &s.meta); err != nil {
+		return fmt.Errorf("reading the attributes of the event: %w", err)
+	}
+	var rule *choreo.Rule
+	if c := r.db.Flow().Consumer(consumer); c != nil {
+		rule = c.Rule(s.meta.Type)
+	}
+	if rule == nil {
+		return fmt.Errorf("%s does not react to %s in this binary", consumer, s.meta.Type)
+	}
+	event, err := rule.Decode(s.meta, s.data)
+	if err != nil {
+		return err
+	}
+	s.rule, s.event = rule, event
+	return nil
 }
 
 // call makes the call and records what came of it.
@@ -221,7 +240,7 @@ func (r *Runner) call(ctx context.Context, s *step, input any) error {
 		go r.renew(callCtx, s)
 	}
 	if ask := s.rule.Effect.Ask; s.stale && ask != nil && !safeguard.Off("ask before repeat") {
-		switch result, happened, err := ask(callCtx, s.effectKey); {
+		switch result, happened, err := ask(callCtx, s.effectKey, s.event); {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil:

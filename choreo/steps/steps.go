@@ -35,8 +35,8 @@ const (
 	Unknown = "unknown"
 )
 
-// open are the states that hold a line.
-const open = `('waiting','calling','parked')`
+// open are the steps that stand in their line and hold it.
+const open = `state in ('waiting','calling','parked') and place is not null`
 
 // New is a step to be put into the table.
 type New struct {
@@ -45,8 +45,9 @@ type New struct {
 	Data     []byte
 	FactKey  string // the key undoing goes by
 	Line     string
-	State    string // Waiting, Done or Unknown
-	Delay    time.Duration
+	State    string        // Waiting, Done or Unknown
+	After    time.Duration // it joins its line only then
+	Delay    time.Duration // it has its place in the line, and runs only then
 	Attempts int
 	Error    string
 }
@@ -60,7 +61,7 @@ func BusyLines(ctx context.Context, u *choreo.Unit, consumer string, lines []str
 		return busy, nil
 	}
 	var some bool
-	err := u.SQL().QueryRowContext(ctx, `select exists (select from choreo.steps where consumer = $1 and state in `+open+`)`,
+	err := u.SQL().QueryRowContext(ctx, `select exists (select from choreo.steps where consumer = $1 and `+open+`)`,
 		consumer).Scan(&some)
 	if err != nil || !some || safeguard.Off("head of line") {
 		return busy, err
@@ -71,8 +72,8 @@ func BusyLines(ctx context.Context, u *choreo.Unit, consumer string, lines []str
 	}
 	rows, err := u.SQL().QueryContext(ctx, `
 		select l.line from (select distinct line from unnest($2::text[]) as u (line) order by line) l,
-		lateral (select id from choreo.steps where consumer = $1 and line = l.line and state in `+open+`
-		         order by id desc limit 1`+share+`) s`, consumer, pq.Array(lines))
+		lateral (select id from choreo.steps where consumer = $1 and line = l.line and `+open+`
+		         order by place desc limit 1`+share+`) s`, consumer, pq.Array(lines))
 	if err != nil {
 		return nil, fmt.Errorf("looking at the lines of %s: %w", consumer, err)
 	}
@@ -92,14 +93,15 @@ func BusyLines(ctx context.Context, u *choreo.Unit, consumer string, lines []str
 // that the outside does nothing twice for it.
 func (s New) effectKey() string { return s.Consumer + ":" + s.Meta.ID }
 
-// Put adds steps of one consumer, in order.
+// Put adds steps of one consumer, in order. Those of one line and type that are
+// delayed join it in that order too.
 func Put(ctx context.Context, u *choreo.Unit, list ...New) error {
 	if len(list) == 0 {
 		return nil
 	}
 	var lines []string
 	for _, s := range list {
-		if s.State == Waiting {
+		if s.State == Waiting && s.After == 0 {
 			lines = append(lines, s.Line)
 		}
 	}
@@ -110,7 +112,7 @@ func Put(ctx context.Context, u *choreo.Unit, list ...New) error {
 	now := u.Clock()
 	var source, event, typ, key, saga, line, meta, state, due, problem, effectKey []string
 	var data [][]byte
-	var head []bool
+	var placed, head []bool
 	var attempts []int64
 	for _, s := range list {
 		body, err := json.Marshal(s.Meta)
@@ -120,25 +122,30 @@ func Put(ctx context.Context, u *choreo.Unit, list ...New) error {
 		source, event, typ = append(source, s.Meta.Source), append(event, s.Meta.ID), append(typ, s.Meta.Type)
 		key, saga, line = append(key, s.FactKey), append(saga, s.Meta.Saga), append(line, s.Line)
 		meta, data, state = append(meta, string(body)), append(data, s.Data), append(state, s.State)
-		head = append(head, s.State == Waiting && !busy[s.Line])
-		if s.State == Waiting {
+		joins := s.State == Waiting && s.After == 0
+		placed, head = append(placed, joins), append(head, joins && !busy[s.Line])
+		if joins {
 			busy[s.Line] = true
 		}
 		attempts, problem = append(attempts, int64(s.Attempts)), append(problem, s.Error)
 		effectKey = append(effectKey, s.effectKey())
-		due = append(due, now.Add(s.Delay).Format(time.RFC3339Nano))
+		due = append(due, now.Add(s.After+s.Delay).Format(time.RFC3339Nano))
 	}
 	_, err = u.SQL().ExecContext(ctx, `
-		insert into choreo.steps (consumer, source, event_id, type, key, saga, line, meta, data, state, head,
+		insert into choreo.steps (consumer, source, event_id, type, key, saga, line, place, meta, data, state, head,
 			attempts, due_at, begun_at, effect_key, error, created_at, updated_at)
-		select $1, s.source, s.event, s.type, s.key, s.saga, s.line, s.meta::jsonb, s.data, s.state, s.head, s.attempts,
-			s.due::timestamptz, case when s.attempts > 0 then $2::timestamptz end, s.effect_key, s.problem, $2, $2
+		select $1, s.source, s.event, s.type, s.key, s.saga, s.line,
+			case when s.placed then nextval('choreo.steps_place') end, s.meta::jsonb, s.data, s.state, s.head, s.attempts,
+			case when s.placed or s.state <> 'waiting' then s.due::timestamptz else greatest(s.due::timestamptz,
+				(select max(due_at) from choreo.steps d where d.consumer = $1 and d.line = s.line and d.type = s.type
+					and d.state = 'waiting' and d.place is null)) end,
+			case when s.attempts > 0 then $2::timestamptz end, s.effect_key, s.problem, $2, $2
 		from unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bytea[],
-			$11::text[], $12::bool[], $13::bigint[], $14::text[], $15::text[], $16::text[]) with ordinality
-			as s (source, event, type, key, saga, line, meta, data, state, head, attempts, due, problem, effect_key, n)
+			$11::text[], $12::bool[], $13::bigint[], $14::text[], $15::text[], $16::text[], $17::bool[]) with ordinality
+			as s (source, event, type, key, saga, line, meta, data, state, head, attempts, due, problem, effect_key, placed, n)
 		order by s.n`, list[0].Consumer, now, pq.Array(source), pq.Array(event), pq.Array(typ), pq.Array(key), pq.Array(saga),
 		pq.Array(line), pq.Array(meta), pq.Array(data), pq.Array(state), pq.Array(head), pq.Array(attempts), pq.Array(due),
-		pq.Array(problem), pq.Array(effectKey))
+		pq.Array(problem), pq.Array(effectKey), pq.Array(placed))
 	if err != nil {
 		return fmt.Errorf("putting %d events of %s into steps: %w", len(list), list[0].Consumer, err)
 	}
@@ -154,14 +161,14 @@ func promote(ctx context.Context, u *choreo.Unit, consumer, line string) error {
 		var id int64
 		var head bool
 		err := u.SQL().QueryRowContext(ctx, `select id, head from choreo.steps where consumer = $1 and line = $2
-			and state in `+open+` order by id limit 1`, consumer, line).Scan(&id, &head)
+			and `+open+` order by place limit 1`, consumer, line).Scan(&id, &head)
 		if errors.Is(err, sql.ErrNoRows) || err == nil && head {
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("finding the next of line %s of %s: %w", line, consumer, err)
 		}
-		done, err := u.SQL().ExecContext(ctx, `update choreo.steps set head = true where id = $1 and state in `+open, id)
+		done, err := u.SQL().ExecContext(ctx, `update choreo.steps set head = true where id = $1 and `+open, id)
 		if err != nil {
 			return fmt.Errorf("waking the next of line %s of %s: %w", line, consumer, err)
 		}

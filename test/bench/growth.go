@@ -64,9 +64,9 @@ func (e *engine) grow(ctx context.Context) error {
 	for _, c := range all {
 		//nolint:dupword // one time for three columns
 		if _, err := e.pool.ExecContext(ctx, `
-			insert into choreo.steps (consumer, source, event_id, type, key, saga, line, meta, data, state, head,
+			insert into choreo.steps (consumer, source, event_id, type, key, saga, line, place, meta, data, state, head,
 				attempts, begun_at, due_at, created_at, effect_key, updated_at)
-			select $1, $2, 'parked-' || n, $3, 'parked-' || n, 'parked-' || n, 'parked-' || n, '{}'::jsonb, $4::bytea, 'parked', true,
+			select $1, $2, 'parked-' || n, $3, 'parked-' || n, 'parked-' || n, 'parked-' || n, n, '{}'::jsonb, $4::bytea, 'parked', true,
 				12, t.now, t.now, t.now, $1 || 'parked-' || n, t.now
 			from generate_series(1, $5) n, (select choreo.troupe_now() as now) t`,
 			c.Name, e.db.Source(), c.Rules()[0].On, []byte(note), grownSteps/len(all)); err != nil {
