@@ -138,7 +138,9 @@ func TestALateSuccessThatNothingUndoesIsToldAfterAll(t *testing.T) {
 
 func TestWatchingEnds(t *testing.T) {
 	t.Parallel()
-	watched := func(s *choreotest.Stage) int { return s.Count(`select count(*) from choreo.steps where watch_at is not null`) }
+	watched := func(s *choreotest.Stage) int {
+		return s.Count(`select count(*) from choreo.steps where watch_at is not null`)
+	}
 	t.Run("when it certainly did not happen", func(t *testing.T) {
 		t.Parallel()
 		a := &answer{}
