@@ -327,10 +327,10 @@ func sequence(t *rapid.T, r *relay.Relay) {
 	}
 }
 
-// runSteps runs the heads of lines, as if they were due.
+// runSteps runs the heads of lines and what joins one later, as if they were due.
 func runSteps(t *rapid.T, pool *sql.DB, runner *steps.Runner, most int) {
 	for _, id := range numbers(t, pool, fmt.Sprintf(`update choreo.steps set due_at = choreo.troupe_now()
-		where id in (select id from choreo.steps where head and state = 'waiting' order by id desc limit %d) returning id`, most)) {
+		where id in (select id from choreo.steps where (head or place is null) and state = 'waiting' order by id desc limit %d) returning id`, most)) {
 		if err := runner.RunOne(context.Background(), id); err != nil {
 			t.Fatal(err)
 		}
