@@ -88,6 +88,13 @@ func NewFlow(lines ...Line) (*Flow, error) {
 			r.Recorded = len(f.undoneBy[c.Name]) > 0 || slices.ContainsFunc(r.Undoes, f.asks)
 		}
 	}
+	for _, name := range f.commandOrder {
+		for _, target := range f.commands[name].CancelsNames {
+			if f.commands[target] == nil && f.consumers[target] == nil {
+				errs = append(errs, fmt.Errorf("%s cancels %q, which is no command or consumer of this flow", name, target))
+			}
+		}
+	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("the flow does not hold together: %w", err)
 	}
@@ -143,6 +150,11 @@ func (f *Flow) Final(factType string) (o Outcome, ok bool) {
 
 // Knows tells whether any line names the fact type.
 func (f *Flow) Knows(factType string) bool { return f.facts[factType] != nil }
+
+// Handles tells whether any consumer reacts to the fact type.
+func (f *Flow) Handles(factType string) bool {
+	return slices.ContainsFunc(f.order, func(name string) bool { return f.consumers[name].Rule(factType) != nil })
+}
 
 // Facts are zero facts of every type the flow names, sorted by type, without
 // the domain facts.
@@ -292,6 +304,7 @@ type CommandLine struct {
 	Name         string
 	EmitsTypes   []string
 	CancelsNames []string
+	KeepsReason  string // why what it did harms nobody when left, empty where it does
 	Excepts      []Exception
 	emits        []Fact
 }
@@ -318,6 +331,10 @@ func (c *CommandLine) Cancels(names ...string) *CommandLine {
 	c.CancelsNames = append(c.CancelsNames, names...)
 	return c
 }
+
+// Keeps says why what the command did harms nobody when it is left, where a
+// step of its saga fails.
+func (c *CommandLine) Keeps(reason string) *CommandLine { c.KeepsReason = reason; return c }
 
 // Except says why a rule of the static checker (1 to 5, see choreo/check) does
 // not hold for the command.

@@ -83,7 +83,7 @@ func Flow(out Outside) (*choreo.Flow, error) {
 		choreo.Command("upload-attachment").Emits(events.AttachmentUploaded{}),
 		choreo.Command("create-post").Emits(events.PostCreated{}),
 		choreo.Command("delete-post").Emits(events.PostDeleted{}).
-			Cancels("create-post", "create-tags", "relocate-attachments"),
+			Cancels("create-post", "create-tags", "relocate-attachments", "publish-post"),
 
 		choreo.On("create-tags", blog.CreateTags(out.ForbiddenTags)).
 			Emits(events.TagsCreated{}).FailsWith(events.TagsRejected{}).Within(5*time.Second),
@@ -130,7 +130,8 @@ func Flow(out Outside) (*choreo.Flow, error) {
 		choreo.Command("cancel-order").Emits(events.OrderCanceled{}).
 			Cancels("place-order", "capture-payment", "confirm-order"),
 
-		choreo.On("verify-buyer", orders.VerifyBuyer(out.CardKey)).InTransaction().Emits(events.OrderSubmitted{}),
+		choreo.On("verify-buyer", orders.VerifyBuyer(out.CardKey)).InTransaction().Emits(events.OrderSubmitted{}).
+			Keeps("a buyer and a payment method may stand without an order: the next order uses them"),
 		choreo.OnEffect("capture-payment", orders.CapturePayment{Payments: out.Payments, CardKey: out.CardKey}).
 			Emits(events.PaymentCaptured{}).FailsWith(events.PaymentDeclined{}, events.PaymentUnknown{}).
 			GivesUp(15*time.Minute, orders.CaptureGivenUp).Within(30*time.Second),

@@ -5,14 +5,41 @@ package schemas
 
 import (
 	"bytes"
+	"embed"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"reflect"
+	"strings"
 
 	"github.com/invopop/jsonschema"
 
 	"troupe/choreo"
 )
+
+//go:embed *.json
+var files embed.FS
+
+// Has tells whether there is a schema of the fact type.
+func Has(factType string) bool {
+	_, err := files.Open(factType + ".json")
+	return err == nil
+}
+
+// Versions are the versions of a fact that have a schema, in no order. The name
+// is a fact type without its version.
+func Versions(name string) (all []int) {
+	found, err := fs.Glob(files, name+".v*.json")
+	if err != nil {
+		return nil
+	}
+	for _, file := range found {
+		if of, v := choreo.Version(strings.TrimSuffix(file, ".json")); of == name {
+			all = append(all, v)
+		}
+	}
+	return all
+}
 
 // Of makes the schemas of facts, by file name: the fact type with .json. Fields
 // that are not in a schema are allowed, since readers ignore what they do not
@@ -25,7 +52,7 @@ func Of(facts []choreo.Fact) (map[string][]byte, error) {
 			}
 			return nil
 		}}
-	files := map[string][]byte{}
+	made := map[string][]byte{}
 	for _, fact := range facts {
 		s := r.Reflect(fact)
 		s.ID = jsonschema.ID("/schemas/" + fact.FactType() + ".json")
@@ -36,7 +63,7 @@ func Of(facts []choreo.Fact) (map[string][]byte, error) {
 		if err := e.Encode(s); err != nil {
 			return nil, fmt.Errorf("writing the schema of %s: %w", fact.FactType(), err)
 		}
-		files[fact.FactType()+".json"] = b.Bytes()
+		made[fact.FactType()+".json"] = b.Bytes()
 	}
-	return files, nil
+	return made, nil
 }
