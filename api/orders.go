@@ -14,7 +14,7 @@ import (
 
 // orders adds placing, canceling, shipping and reading orders.
 func (s *Server) orders() {
-	s.refuses(http.StatusConflict, order.ErrShipped, order.ErrNotConfirmed)
+	s.refuses(http.StatusConflict, order.ErrShipped, order.ErrNotConfirmed, order.ErrUnderWay)
 
 	tags := []string{"orders"}
 	register(s, accountsOnly, huma.Operation{
@@ -35,6 +35,12 @@ func (s *Server) orders() {
 		Summary: "Cancel an order that is not shipped yet", DefaultStatus: http.StatusAccepted,
 		Description: "What was paid is given back afterwards: `refundStatus` of the order tells what became of it.",
 	}, s.cancelOrder)
+	register(s, accountsOnly, huma.Operation{
+		OperationID: "change-shipping-info", Method: http.MethodPut, Path: "/orders/{id}/shipping-info", Tags: tags,
+		Summary: "Change where an order goes, until it is shipped", DefaultStatus: http.StatusAccepted,
+		Description: "The carrier is told afterwards: `carrier` of the order tells what became of it. Where the carrier\n" +
+			"refuses, the order goes where the carrier last agreed to bring it, else where it was ordered to.",
+	}, s.changeShippingInfo)
 	register(s, staffOnly, huma.Operation{
 		OperationID: "ship-order", Method: http.MethodPost, Path: "/orders/{id}/shipment", Tags: tags,
 		Summary: "Ship a confirmed order",

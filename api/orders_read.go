@@ -20,7 +20,7 @@ type orderBody struct {
 	Captured     events.Money       `json:"captured" doc:"What was taken, as far as is known"`
 	Refunded     events.Money       `json:"refunded" doc:"What of it was given back"`
 	ShippingInfo shippingInfo       `json:"shippingInfo"`
-	Carrier      string             `json:"carrier" enum:"none" doc:"What the carrier knows"`
+	Carrier      order.CarrierState `json:"carrier" enum:"none,pending,synced,failed" doc:"What the carrier knows of the newest change; failed: it was taken back"`
 }
 
 type orderAnswer struct {
@@ -36,7 +36,8 @@ func (s *Server) getOrder(ctx context.Context, in *orderRequest) (*orderAnswer, 
 const selectOrders = `
 	select o.order_id, o.account_id, o.lines, o.currency, o.total, o.state, o.refund_status,
 	       coalesce(p.captured, 0), coalesce(p.refunded, 0), coalesce(s.name, ''), coalesce(s.street, ''), coalesce(s.city, ''),
-	       coalesce(s.postal_code, ''), coalesce(s.country, '')
+	       coalesce(s.postal_code, ''), coalesce(s.country, ''),
+	       coalesce((select c.state from shipping_changes c where c.order_id = o.order_id order by c.version desc limit 1), 'none')
 	from orders o
 	left join payments p using (order_id)
 	left join shipping_infos s on s.order_id = o.order_id and s.version = o.shipping_version `
@@ -54,10 +55,9 @@ func (s *Server) answerOrder(ctx context.Context, id string, r Receipt) (*orderA
 }
 
 func scanOrder(row interface{ Scan(...any) error }) (body orderBody, owner string, err error) {
-	body.Carrier = "none"
 	to, lines := &body.ShippingInfo, []byte(nil)
 	err = row.Scan(&body.OrderID, &owner, &lines, &body.Total.Currency, &body.Total.Amount, &body.State, &body.RefundStatus,
-		&body.Captured.Amount, &body.Refunded.Amount, &to.Name, &to.Street, &to.City, &to.PostalCode, &to.Country)
+		&body.Captured.Amount, &body.Refunded.Amount, &to.Name, &to.Street, &to.City, &to.PostalCode, &to.Country, &body.Carrier)
 	if err == nil {
 		err = json.Unmarshal(lines, &body.Lines)
 	}

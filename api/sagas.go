@@ -3,7 +3,10 @@ package api
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -65,22 +68,35 @@ func (s *Server) showSaga(ctx context.Context, in *sagaRequest) (*sagaAnswer, er
 	if err != nil {
 		return nil, err
 	}
-	if !caller(ctx).mayRead(ownerOf(found)) {
+	owner, err := s.ownerOf(ctx, found)
+	if err != nil {
+		return nil, err
+	}
+	if !caller(ctx).mayRead(owner) {
 		return nil, saga.ErrNotFound
 	}
 	return &sagaAnswer{found}, nil
 }
 
-// ownerOf is the account that started a saga, as the first fact names it; empty
-// where that names none.
-func ownerOf(s *saga.Saga) string {
+// ownerOf is the account that started a saga: as the first fact names it, or the
+// owner of the order that it names; empty where it names none.
+func (s *Server) ownerOf(ctx context.Context, of *saga.Saga) (string, error) {
 	var first struct {
 		AccountID string `json:"accountId"`
 		AuthorID  string `json:"authorId"`
 		OwnerID   string `json:"ownerId"`
+		OrderID   string `json:"orderId"`
 	}
-	if json.Unmarshal(s.FirstFact(), &first) != nil {
-		return ""
+	if json.Unmarshal(of.FirstFact(), &first) != nil {
+		return "", nil
 	}
-	return cmp.Or(first.AccountID, first.AuthorID, first.OwnerID)
+	owner := cmp.Or(first.AccountID, first.AuthorID, first.OwnerID)
+	if owner != "" || first.OrderID == "" {
+		return owner, nil
+	}
+	err := s.DB.Pool().QueryRowContext(ctx, `select account_id from orders where order_id = $1`, first.OrderID).Scan(&owner)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", fmt.Errorf("reading whose saga %s is: %w", of.ID, err)
+	}
+	return owner, nil
 }

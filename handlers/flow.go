@@ -12,14 +12,18 @@ import (
 	"troupe/handlers/blog"
 	"troupe/handlers/orders"
 	"troupe/providers/blobs"
+	"troupe/providers/carrier"
 	"troupe/providers/mail"
 	"troupe/providers/payment"
+	"troupe/providers/sms"
 )
 
 // Outside is what the consumers talk to and the secrets that they hold.
 type Outside struct {
 	Mail          mail.Mailer
 	Payments      payment.Payments
+	Carrier       carrier.Carrier
+	SMS           sms.Gateway
 	Blobs         *blobs.Store
 	TokenKey      []byte   // derives verification tokens
 	CardKey       []byte   // encrypts card tokens, 32 bytes
@@ -151,6 +155,22 @@ func Flow(out Outside) (*choreo.Flow, error) {
 		choreo.On("complete-refund", orders.CompleteRefund[events.PaymentRefunded]).Emits(events.RefundCompleted{}).Within(5*time.Second),
 		choreo.On("complete-refund", orders.CompleteRefund[events.RefundNotNeeded]).Emits(events.RefundCompleted{}).Within(5*time.Second),
 		choreo.On("flag-refund", orders.FlagRefund).Within(5*time.Second),
+
+		choreo.Command("change-shipping-info").Emits(events.ShippingInfoChanged{}),
+		choreo.OnEffect("sync-carrier", orders.SyncCarrier{Carrier: out.Carrier}).
+			Emits(events.CarrierSynced{}, events.ShippingInfoSuperseded{}).FailsWith(events.CarrierSyncFailed{}).
+			GivesUp(day, orders.SyncGivenUp).Within(time.Minute),
+		choreo.On("revert-shipping-info", orders.RevertShippingInfo).
+			Undoes("change-shipping-info").Emits(events.ShippingInfoReverted{}).Within(5*time.Second),
+		choreo.OnEffect("recall-carrier", orders.RecallCarrier{Carrier: out.Carrier}).
+			Undoes("sync-carrier").Emits(events.CarrierRecalled{}).FailsWith(events.CarrierRecallFailed{}).
+			GivesUp(7*day, orders.RecallGivenUp).Within(time.Minute),
+
+		choreo.Final(events.CarrierSynced{}, choreo.Completed),
+		choreo.Final(events.ShippingInfoSuperseded{}, choreo.Completed),
+		choreo.Final(events.ShippingInfoReverted{}, choreo.Undone),
+		choreo.Final(events.CarrierRecalled{}, choreo.Undone),
+		choreo.Final(events.CarrierRecallFailed{}, choreo.Owed),
 
 		choreo.Final(events.OrderConfirmed{}, choreo.Completed),
 		choreo.Final(events.BuyerMailed{}, choreo.Completed),

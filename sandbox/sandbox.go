@@ -5,8 +5,8 @@
 // own, and is committed before anything is answered.
 //
 // Who plays what: mail.go the mailbox behind smtp.go; stripe.go the payment
-// provider, with intent.go and refund.go. Each part has a list for staff in
-// staff.go; another part brings its own tables, its routes and a line there.
+// provider, with intent.go and refund.go; carrier.go and sms.go the carrier and
+// the SMS gateway, over plain.go. Each part has a list for staff in staff.go.
 package sandbox
 
 import (
@@ -111,6 +111,8 @@ func (s *Sandbox) startHTTP(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.Handle("/sandbox/", s.staffRoutes())
 	mux.Handle("/v1/", s.stripeRoutes())
+	mux.Handle("/carrier/", s.carrierRoutes())
+	mux.Handle("/sms/", s.smsRoutes())
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		if err := s.db.PingContext(r.Context()); err != nil {
 			problem(w, http.StatusServiceUnavailable, "the database does not answer")
@@ -142,7 +144,8 @@ func (s *Sandbox) serve(name string, serve func() error) {
 func (s *Sandbox) SMTPAddr() string { return addr(s.smtpListener) }
 
 // HTTPAddr is the host:port of the HTTP server, empty where there is none.
-// http://host:port is the base URL of the payment provider.
+// http://host:port is the base URL of the payment provider, with /carrier that of
+// the carrier and with /sms that of the SMS gateway.
 func (s *Sandbox) HTTPAddr() string { return addr(s.httpListener) }
 
 func addr(l net.Listener) string {

@@ -16,8 +16,10 @@ func (s *Sandbox) staffRoutes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /sandbox/mail", list(s, s.mails))
 	mux.Handle("GET /sandbox/payments", list(s, s.payments))
+	mux.Handle("GET /sandbox/carrier", list(s, s.updates))
+	mux.Handle("GET /sandbox/sms", list(s, s.texts))
 	mux.HandleFunc("/sandbox/", func(w http.ResponseWriter, _ *http.Request) {
-		problem(w, http.StatusNotFound, "the sandbox has GET /sandbox/mail and GET /sandbox/payments")
+		problem(w, http.StatusNotFound, "the sandbox has GET /sandbox/mail, /sandbox/payments, /sandbox/carrier and /sandbox/sms")
 	})
 	return s.staffOnly(mux)
 }

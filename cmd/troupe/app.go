@@ -25,8 +25,10 @@ import (
 	"troupe/domain"
 	"troupe/handlers"
 	"troupe/providers/blobs"
+	"troupe/providers/carrier"
 	"troupe/providers/mail"
 	"troupe/providers/payment"
+	"troupe/providers/sms"
 )
 
 // app is what the parts share: a database, the choreography, a broker.
@@ -92,6 +94,16 @@ func (a *app) outside(ctx context.Context) (err error) {
 	}
 	if a.config.PaymentURL != "" {
 		if out.Payments, err = payment.NewStripe(a.config.PaymentURL, a.config.PaymentKey); err != nil {
+			return err
+		}
+	}
+	if a.config.CarrierURL != "" {
+		if out.Carrier, err = carrier.NewHTTP(a.config.CarrierURL); err != nil {
+			return err
+		}
+	}
+	if a.config.SMSURL != "" {
+		if out.SMS, err = sms.NewHTTP(a.config.SMSURL); err != nil {
 			return err
 		}
 	}

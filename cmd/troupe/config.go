@@ -42,6 +42,8 @@ type config struct {
 	SMTPURL      string `env:"TROUPE_SMTP_URL"` // may hold a password, so it is no flag
 	MailFrom     string `env:"TROUPE_MAIL_FROM" flag:"mail-from" usage:"sender of our mails" envDefault:"Troupe <troupe@example.com>"`
 	PaymentURL   string `env:"TROUPE_PAYMENT_URL" flag:"payment-url" usage:"base URL of the payment provider"`
+	CarrierURL   string `env:"TROUPE_CARRIER_URL"` // this one and the next may hold a password, so they are no flags
+	SMSURL       string `env:"TROUPE_SMS_URL"`
 	BlobsURL     string `env:"TROUPE_BLOBS_URL" flag:"blobs-url" usage:"where files are kept, file:///… or s3://…"`
 	FailCorrupt  bool   `env:"TROUPE_BLOBS_FAIL_CORRUPT" flag:"blobs-fail-corrupt" usage:"for tests: refuse to copy files with 'corrupt' in their name"`
 	ForbiddenTag string `env:"TROUPE_FORBIDDEN_TAGS" flag:"forbidden-tags" usage:"tag names that are rejected, with commas between"`

@@ -40,7 +40,7 @@ var (
 	needsDatabase = []string{"TROUPE_DATABASE_URL"}
 	needsBoth     = []string{"TROUPE_DATABASE_URL", "TROUPE_KAFKA_BROKERS"}
 	needsOutside  = append(needsBoth[:2:2], "TROUPE_TOKEN_KEY", "TROUPE_CARD_KEY", "TROUPE_SMTP_URL",
-		"TROUPE_PAYMENT_URL", "TROUPE_PAYMENT_KEY", "TROUPE_BLOBS_URL")
+		"TROUPE_PAYMENT_URL", "TROUPE_PAYMENT_KEY", "TROUPE_CARRIER_URL", "TROUPE_SMS_URL", "TROUPE_BLOBS_URL")
 )
 
 func apiCommand() (*cobra.Command, error) {
@@ -113,8 +113,8 @@ func runCommand() (*cobra.Command, error) {
 }
 
 func sandboxCommand() (*cobra.Command, error) {
-	return part("sandbox", "Play the world outside: mail and payments",
-		"A server that speaks the real protocols (SMTP, the Stripe calls used), remembers what it\nreceived and fails on demand. For development and tests.",
+	return part("sandbox", "Play the world outside: mail, payments, the carrier and SMS",
+		"A server that speaks the real protocols (SMTP, the Stripe calls used, plain HTTP under /carrier\nand /sms), remembers what it received and fails on demand. For development and tests.",
 		append(needsDatabase[:1:1], "TROUPE_STAFF_TOKEN"),
 		[]string{"sandbox-http", "sandbox-smtp", "sandbox-delay", "connections"},
 		func(ctx context.Context, c *config, _ []string) error {
@@ -134,7 +134,7 @@ func sandboxCommand() (*cobra.Command, error) {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(os.Stderr, "sandbox: payments http://%s, mail smtp://%s\n", s.HTTPAddr(), s.SMTPAddr())
+			fmt.Fprintf(os.Stderr, "sandbox: payments http://%[1]s, carrier http://%[1]s/carrier, SMS http://%[1]s/sms, mail smtp://%[2]s\n", s.HTTPAddr(), s.SMTPAddr())
 			<-ctx.Done()
 			return closeWithin(time.Second, s.Close)
 		})

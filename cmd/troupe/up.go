@@ -152,6 +152,12 @@ func startSandbox(ctx context.Context, c *config, end *closers) (*sandbox.Sandbo
 	if c.PaymentURL == "" {
 		c.PaymentURL = "http://" + box.HTTPAddr()
 	}
+	if c.CarrierURL == "" {
+		c.CarrierURL = "http://" + box.HTTPAddr() + "/carrier"
+	}
+	if c.SMSURL == "" {
+		c.SMSURL = "http://" + box.HTTPAddr() + "/sms"
+	}
 	return box, nil
 }
 
@@ -200,6 +206,8 @@ func (a *app) announce(http net.Addr, box *sandbox.Sandbox, took time.Duration) 
   Kafka      %[3]v
   mail       smtp://%[4]s        what came: GET http://%[2]s/sandbox/mail
   payments   http://%[5]s        what came: GET http://%[2]s/sandbox/payments
+  carrier    http://%[5]s/carrier        what came: GET http://%[2]s/sandbox/carrier
+  SMS        http://%[5]s/sms        what came: GET http://%[2]s/sandbox/sms
   data       %[6]s
   staff      Authorization: Bearer %[7]s
 

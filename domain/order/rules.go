@@ -49,14 +49,7 @@ func validate(lines []events.OrderLine, cardToken string, to Shipping) (events.M
 		return events.Money{}, errors.Join(broken("lines", "give 1 to %d lines", MaxLines))
 	}
 	total := events.Money{Currency: lines[0].UnitPrice.Currency}
-	errs := []error{
-		validText("cardToken", cardToken, maxCardToken),
-		validText("shippingInfo.name", to.Name, maxShipping),
-		validText("shippingInfo.street", to.Street, maxShipping),
-		validText("shippingInfo.city", to.City, maxShipping),
-		validText("shippingInfo.postalCode", to.PostalCode, maxShipping),
-		validText("shippingInfo.country", to.Country, maxShipping),
-	}
+	errs := append(validShipping("shippingInfo.", to), validText("cardToken", cardToken, maxCardToken))
 	for i, l := range lines {
 		errs = append(errs, validLine(fmt.Sprintf("lines[%d].", i), l, total.Currency)...)
 	}
@@ -71,6 +64,16 @@ func validate(lines []events.OrderLine, cardToken string, to Shipping) (events.M
 		return events.Money{}, errors.Join(broken("lines", "split the order: its total is above %d", int64(MaxAmount)))
 	}
 	return total, nil
+}
+
+func validShipping(at string, to Shipping) []error {
+	return []error{
+		validText(at+"name", to.Name, maxShipping),
+		validText(at+"street", to.Street, maxShipping),
+		validText(at+"city", to.City, maxShipping),
+		validText(at+"postalCode", to.PostalCode, maxShipping),
+		validText(at+"country", to.Country, maxShipping),
+	}
 }
 
 func validLine(at string, l events.OrderLine, inCurrency string) (errs []error) {

@@ -70,12 +70,8 @@ func (o *Order) insert(ctx context.Context, tx *choreo.Tx) error {
 	if err != nil {
 		return err
 	}
-	s := o.shipping
-	_, err = tx.ExecContext(ctx, `
-		insert into shipping_infos (order_id, version, name, street, city, postal_code, country)
-		values ($1, $2, $3, $4, $5, $6, $7)`, o.ID, o.version, s.Name, s.Street, s.City, s.PostalCode, s.Country)
-	if err != nil {
-		return fmt.Errorf("its shipping info: %w", err)
+	if err := insertInfo(ctx, tx, o.ID, o.version, *o.shipping); err != nil {
+		return err
 	}
 	o.shipping = nil
 	return nil

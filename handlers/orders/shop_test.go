@@ -15,6 +15,7 @@ import (
 	"troupe/domain/payment"
 	"troupe/events"
 	"troupe/handlers"
+	"troupe/providers/carrier"
 	"troupe/providers/mail"
 	provider "troupe/providers/payment"
 	"troupe/sandbox/sandboxtest"
@@ -52,7 +53,11 @@ func open(t testing.TB, change ...func(*handlers.Outside)) *shop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := handlers.Outside{Mail: mailer, Payments: payments, TokenKey: []byte("token key"), CardKey: cardKey}
+	carriers, err := carrier.NewHTTP(s.sandbox.CarrierURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := handlers.Outside{Mail: mailer, Payments: payments, Carrier: carriers, TokenKey: []byte("token key"), CardKey: cardKey}
 	for _, c := range change {
 		c(&out)
 	}
@@ -172,6 +177,19 @@ func (s *shop) fact(key string, into choreo.Fact) {
 	}
 	if err != nil {
 		s.t.Fatalf("reading %s of %s: %v", into.FactType(), key, err)
+	}
+}
+
+// factOf reads the fact of an event.
+func (s *shop) factOf(eventID string, into choreo.Fact) {
+	s.t.Helper()
+	var data []byte
+	err := s.DB.Pool().QueryRowContext(s.t.Context(), `select data from choreo.outbox where event_id = $1`, eventID).Scan(&data)
+	if err == nil {
+		err = json.Unmarshal(data, into)
+	}
+	if err != nil {
+		s.t.Fatalf("reading event %s: %v", eventID, err)
 	}
 }
 

@@ -41,6 +41,19 @@ type Payment struct {
 	At                                     time.Time
 }
 
+// Update is an attempt to tell the carrier where an order goes.
+type Update struct {
+	OrderID, ChangeID, Key, Status string
+	ShippingInfo                   struct{ Name, Street, City, PostalCode, Country string }
+	At                             time.Time
+}
+
+// Text is an attempt to send an SMS.
+type Text struct {
+	To, Text, Key, Status string
+	At                    time.Time
+}
+
 // Start starts a sandbox on free ports, with options changed where wanted.
 // What is slow on demand takes 50 ms.
 func Start(t testing.TB, change ...func(*sandbox.Options)) *Sandbox {
@@ -89,6 +102,18 @@ func (s *Sandbox) Mail() []Mail { return list[Mail](s, "mail") }
 
 // Payments lists all attempts to charge, refund and cancel, oldest first.
 func (s *Sandbox) Payments() []Payment { return list[Payment](s, "payments") }
+
+// CarrierURL is the base URL of the carrier.
+func (s *Sandbox) CarrierURL() string { return s.PaymentURL() + "/carrier" }
+
+// SMSURL is the base URL of the SMS gateway.
+func (s *Sandbox) SMSURL() string { return s.PaymentURL() + "/sms" }
+
+// Updates lists all attempts to tell the carrier, oldest first.
+func (s *Sandbox) Updates() []Update { return list[Update](s, "carrier") }
+
+// Texts lists all attempts to send an SMS, oldest first.
+func (s *Sandbox) Texts() []Text { return list[Text](s, "sms") }
 
 func list[T any](s *Sandbox, name string) []T {
 	s.t.Helper()
