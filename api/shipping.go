@@ -14,7 +14,7 @@ type shippingRequest struct {
 
 // changeShippingInfo starts a saga of its own: the order's goes on without it.
 func (s *Server) changeShippingInfo(ctx context.Context, in *shippingRequest) (*orderAnswer, error) {
-	r, err := choreo.Commit(ctx, s.DB, "change-shipping-info", func(ctx context.Context, tx *choreo.Tx) error {
+	r, err := s.work(ctx, "change-shipping-info", func(ctx context.Context, tx *choreo.Tx) error {
 		d, found, err := order.LoadDelivery(ctx, tx, in.ID)
 		if err != nil {
 			return err
