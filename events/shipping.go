@@ -7,9 +7,11 @@ type ShippingInfoChanged struct {
 	Version  int    `json:"version"`
 }
 
-func (ShippingInfoChanged) FactType() string  { return "orders.ShippingInfoChanged.v1" }
-func (f ShippingInfoChanged) Key() string     { return f.OrderID }
-func (f ShippingInfoChanged) Validate() error { return ids("orderId", f.OrderID, "changeId", f.ChangeID) }
+func (ShippingInfoChanged) FactType() string { return "orders.ShippingInfoChanged.v1" }
+func (f ShippingInfoChanged) Key() string    { return f.OrderID }
+func (f ShippingInfoChanged) Validate() error {
+	return ids("orderId", f.OrderID, "changeId", f.ChangeID)
+}
 
 // CarrierSynced: The carrier took the change.
 type CarrierSynced struct {
