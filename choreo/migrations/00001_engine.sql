@@ -55,19 +55,23 @@ create table choreo.forwarded (
   next_offset bigint not null default 0
 );
 
--- The last global position given out: one row, locked by the sequencer.
+-- The last global position given out: one row, locked by the sequencer. What
+-- stands at or below begins_after was dropped.
 create table choreo.log_head (
-  only_row boolean primary key default true check (only_row),
-  position bigint not null
+  only_row     boolean primary key default true check (only_row),
+  position     bigint not null,
+  begins_after bigint not null default 0
 );
 insert into choreo.log_head (position) values (0);
 
--- The event store: append only.
+-- The event store: append only, in partitions that end with a day. stream and
+-- sequence are null for a foreign event, whose source stands here; the source of
+-- one of ours is its stream's.
 create table choreo.event_log (
-  position    bigint primary key,
-  stream      integer not null references choreo.streams,
-  sequence    bigint not null,
-  event_id    text not null unique,
+  position    bigint not null,
+  stream      integer, -- of choreo.streams; a foreign key would be asked for every row
+  sequence    bigint,
+  event_id    text not null,
   type        text not null,
   key         text not null,
   saga        text not null,
@@ -77,13 +81,62 @@ create table choreo.event_log (
   traceparent text not null,
   at          timestamptz not null,
   data        bytea not null,
-  unique (stream, sequence)
-);
+  source      text not null default '',
+  primary key (position)
+) partition by range (position);
 create index event_log_saga on choreo.event_log (saga, position);
+
+-- Its partitions, each with room for 10^8 positions: none opened is ahead, one
+-- opened and not closed is written.
+create table choreo.log_partitions (
+  number        integer primary key, -- choreo.event_log_<number>
+  opened_at     timestamptz,
+  closed_at     timestamptz,
+  last_position bigint,              -- once it is closed
+  dropped_at    timestamptz          -- to be dropped, since nobody needs it
+);
+
+-- Where each stream stood when a partition was closed at a position: what has a
+-- higher sequence stands behind it. So readers by sequence look only there.
+create table choreo.log_cuts (
+  source    text not null,
+  topic     text not null,
+  partition integer not null,
+  sequence  bigint not null,
+  position  bigint not null,
+  primary key (source, topic, partition, sequence, position)
+);
+
+-- Who reads the log by position, and has come how far: it is kept for them.
+create table choreo.log_readers (
+  reader   text primary key,
+  position bigint not null
+);
+
+-- The next partition, made apart and attached: no reader or writer waits, as all
+-- would behind CREATE … PARTITION OF.
+-- +goose StatementBegin
+create function choreo.add_log_partition() returns integer language plpgsql as $$
+declare
+  n integer := (select coalesce(max(number), 0) + 1 from choreo.log_partitions);
+begin
+  insert into choreo.log_partitions (number) values (n);
+  execute format('create table choreo.event_log_%s (like choreo.event_log including defaults)', n);
+  execute format('create unique index on choreo.event_log_%s (stream, sequence)', n);
+  execute format('create unique index on choreo.event_log_%s (event_id, source)', n);
+  execute format('alter table choreo.event_log attach partition choreo.event_log_%s for values from (%s) to (%s)',
+    n, (n - 1) * 100000000::bigint + 1, n * 100000000::bigint + 1);
+  return n;
+end
+$$;
+-- +goose StatementEnd
+select choreo.add_log_partition();
 
 -- The consumers that this database knows, each with its first position.
 create table choreo.consumers (
   consumer      text primary key,
+  topics        text[] not null,
+  local         boolean not null, -- fed from the log
   registered_at timestamptz not null
 );
 
