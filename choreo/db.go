@@ -38,6 +38,8 @@ type DB struct {
 	log      *sql.DB // of the database that holds the log: pool, but in a database of views
 	views    *DB     // nil where views live here
 
+	cuts cuts
+
 	hinting, hintAgain atomic.Bool
 }
 

@@ -22,18 +22,18 @@ func Register(ctx context.Context, db *DB) error {
 			return fmt.Errorf("registering consumers: %w", err)
 		}
 		for _, c := range db.flow.Consumers() {
-			result, err := u.sql.ExecContext(ctx, `insert into choreo.consumers (consumer, registered_at) values ($1, $2)
-				on conflict do nothing`, c.Name, u.now)
+			var fresh bool
+			err := u.sql.QueryRowContext(ctx, `insert into choreo.consumers (consumer, topics, local, registered_at)
+				values ($1, $2, $3, $4)
+				on conflict (consumer) do update set topics = excluded.topics, local = excluded.local
+				returning xmax::text = '0'`, c.Name, pq.Array(c.Topics()), c.Local(), u.now).Scan(&fresh)
 			if err != nil {
 				return fmt.Errorf("registering %s: %w", c.Name, err)
 			}
-			if n, err := result.RowsAffected(); err != nil || n == 0 || !c.beginsNow(old) {
-				if err != nil {
-					return err
-				}
+			if !fresh {
 				continue
 			}
-			if err := beginAtHead(ctx, u.sql, c); err != nil {
+			if err := beginAt(ctx, u.sql, c, c.beginsNow(old)); err != nil {
 				return err
 			}
 		}
@@ -53,11 +53,16 @@ func (c *Consumer) beginsNow(old bool) bool {
 	return old && effects
 }
 
-func beginAtHead(ctx context.Context, tx *sql.Tx, c *Consumer) error {
+// beginAt sets the first position of a consumer: the present head of its topics,
+// or the beginning, which is where the log begins once days were dropped.
+func beginAt(ctx context.Context, tx *sql.Tx, c *Consumer, head bool) error {
 	_, err := tx.ExecContext(ctx, `insert into choreo.watermarks (consumer, source, topic, partition, sequence)
-		select $1, source, topic, partition, head from choreo.streams where topic = any ($2)`, c.Name, pq.Array(c.Topics()))
+		select $1, source, topic, partition, head from choreo.streams where $3 and topic = any ($2)
+		union all
+		select $1, c.source, c.topic, c.partition, c.sequence from choreo.log_cuts c join choreo.log_head h on c.position = h.begins_after
+		where not $3 and c.topic = any ($2)`, c.Name, pq.Array(c.Topics()), head)
 	if err != nil {
-		return fmt.Errorf("registering %s at the head of its topics: %w", c.Name, err)
+		return fmt.Errorf("registering %s at its first position: %w", c.Name, err)
 	}
 	return nil
 }

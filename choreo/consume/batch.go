@@ -60,7 +60,7 @@ func (a *Applier) home() *choreo.DB { return a.DB.Home(a.Consumer) }
 // log is where a transaction of the consumer reads the log: in itself, unless
 // the log is in another database. There, an event that was published stands in
 // the log for whoever looks later.
-func (a *Applier) log(u *choreo.Unit) querier {
+func (a *Applier) log(u *choreo.Unit) choreo.Querier {
 	if home := a.home(); home.Log() != home.Pool() {
 		return home.Log()
 	}

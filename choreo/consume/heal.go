@@ -2,7 +2,6 @@ package consume
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"strings"
 
@@ -17,7 +16,7 @@ const healAtOnce = 2000
 
 // heal reads events of ours that Kafka lost, or expired, before they were read.
 func (t *transaction) heal(ctx context.Context, u *choreo.Unit, p place, from, to int64) ([]*arrival, error) {
-	found, err := readLog(ctx, t.log(u), p, from, int(to-from+1))
+	found, err := t.readLog(ctx, t.log(u), p, from, int(to-from+1))
 	if err != nil {
 		return nil, err
 	}
@@ -35,17 +34,18 @@ func (t *transaction) heal(ctx context.Context, u *choreo.Unit, p place, from, t
 	return found, nil
 }
 
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}
-
 // readLog reads events of a topic partition from the log, by sequence.
-func readLog(ctx context.Context, q querier, p place, from int64, limit int) ([]*arrival, error) {
+func (a *Applier) readLog(ctx context.Context, q choreo.Querier, p place, from int64, limit int) ([]*arrival, error) {
+	after, err := a.DB.LogAfter(ctx, q, p.stream(), from-1)
+	if err != nil {
+		return nil, err
+	}
 	rows, err := q.QueryContext(ctx, `
 		select l.sequence, l.event_id, l.type, l.key, l.saga, l.causation, l.emitter, l.ran_in, l.traceparent, l.at, l.data
 		from choreo.event_log l
 		where l.stream = (select id from choreo.streams where source = $1 and topic = $2 and partition = $3) and l.sequence >= $4
-		order by l.sequence limit $5`, p.source, p.topic, p.partition, from, limit)
+		  and l.position > $5
+		order by l.sequence limit $6`, p.source, p.topic, p.partition, from, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s/%d from the log: %w", p.topic, p.partition, err)
 	}
@@ -81,7 +81,7 @@ func (a *Applier) behind(ctx context.Context, tails []broker.Tail) (bool, error)
 // ends are, for the partitions read to their end, how far each stream there has
 // come: of our present source what is forwarded, of an earlier one all that the
 // log holds.
-func (a *Applier) ends(ctx context.Context, q querier, tails []broker.Tail) (map[place]int64, error) {
+func (a *Applier) ends(ctx context.Context, q choreo.Querier, tails []broker.Tail) (map[place]int64, error) {
 	if len(tails) == 0 {
 		return map[place]int64{}, nil
 	}
@@ -121,7 +121,7 @@ func (a *Applier) beyond(ctx context.Context, ends map[place]int64) (map[place]i
 }
 
 // readPlaces reads a sequence for each place.
-func readPlaces(ctx context.Context, q querier, query string, args ...any) (map[place]int64, error) {
+func readPlaces(ctx context.Context, q choreo.Querier, query string, args ...any) (map[place]int64, error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("reading how far partitions have come: %w", err)

@@ -61,7 +61,7 @@ func (f *Feeder) Feed(ctx context.Context) (int, error) {
 	}
 	var batch []*arrival
 	for _, p := range slices.SortedFunc(maps.Keys(behind), place.compare) {
-		found, err := readLog(ctx, log, p, behind[p]+1, healAtOnce)
+		found, err := f.applier.readLog(ctx, log, p, behind[p]+1, healAtOnce)
 		if err != nil {
 			return 0, err
 		}

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -31,6 +32,10 @@ type watermarks struct {
 
 func (p place) compare(q place) int {
 	return cmp.Or(cmp.Compare(p.source, q.source), cmp.Compare(p.topic, q.topic), cmp.Compare(p.partition, q.partition))
+}
+
+func (p place) stream() choreo.Stream {
+	return choreo.Stream{Source: p.source, Topic: p.topic, Partition: p.partition}
 }
 
 type offsetPlace struct {
@@ -228,17 +233,23 @@ func (t *transaction) genuine(ctx context.Context, u *choreo.Unit, w *watermarks
 	var sources, topics pgarray.Text
 	var partitions, from, next pgarray.Int8
 	var want []string
+	after := int64(math.MaxInt64)
 	for p, r := range runs {
+		behind, err := t.DB.LogAfter(ctx, t.log(u), p.stream(), w.sequences[p])
+		if err != nil {
+			return false, err
+		}
+		after = min(after, behind)
 		sources, topics, partitions = append(sources, p.source), append(topics, p.topic), append(partitions, int64(p.partition))
 		from, next, want = append(from, r.from), append(next, r.next), append(want, r.ids.String())
 	}
 	rows, err := t.log(u).QueryContext(ctx, `
 		select r.i, (select string_agg(l.event_id || ' ', '' order by l.sequence) from choreo.event_log l
-			where l.stream = s.id and l.sequence >= r.first and l.sequence < r.next)
+			where l.stream = s.id and l.sequence >= r.first and l.sequence < r.next and l.position > $6)
 		from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) with ordinality
 			as r (source, topic, partition, first, next, i)
 		join choreo.streams s on s.source = r.source and s.topic = r.topic and s.partition = r.partition`,
-		sources, topics, partitions, from, next)
+		sources, topics, partitions, from, next, after)
 	if err != nil {
 		return false, fmt.Errorf("comparing events with the log: %w", err)
 	}
@@ -265,46 +276,71 @@ func (t *transaction) unmask(ctx context.Context, u *choreo.Unit, w *watermarks)
 	if genuine, err := t.genuine(ctx, u, w); err != nil || genuine {
 		return err
 	}
-	var sources, topics, ids []string
-	var partitions, sequences, index []int64
+	var sources, topics, ids pgarray.Text
+	var partitions, sequences, index pgarray.Int8
+	after := int64(math.MaxInt64)
 	for i, v := range t.arrivals {
 		if v.own && v.record != nil && (v.meta.Sequence > w.sequences[v.place] || v.meta.Sequence == 0) {
 			sources, topics = append(sources, v.place.source), append(topics, v.place.topic)
 			partitions = append(partitions, int64(v.place.partition))
 			sequences, ids, index = append(sequences, v.meta.Sequence), append(ids, v.meta.ID), append(index, int64(i))
+			behind, err := t.DB.LogAfter(ctx, t.log(u), v.place.stream(), w.sequences[v.place])
+			if err != nil {
+				return err
+			}
+			after = min(after, behind)
 		}
 	}
 	if len(ids) == 0 || safeguard.Off("forged sequences") {
 		return nil
 	}
-	rows, err := t.log(u).QueryContext(ctx, `
-		select a.i, exists (select from choreo.event_log o where o.event_id = a.id)
-		from unnest($1::text[], $2::text[], $3::int[], $4::bigint[], $5::text[], $6::bigint[])
+	found, err := t.indexes(ctx, u, `
+		select a.i from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[])
 			as a (source, topic, partition, sequence, id, i)
 		left join choreo.streams s on s.source = a.source and s.topic = a.topic and s.partition = a.partition
-		left join choreo.event_log l on l.stream = s.id and l.sequence = a.sequence
-		where l.event_id is distinct from a.id`,
-		pq.Array(sources), pq.Array(topics), pq.Array(partitions), pq.Array(sequences), pq.Array(ids), pq.Array(index))
-	if err != nil {
-		return fmt.Errorf("looking events up in the log: %w", err)
+		left join choreo.event_log l on l.stream = s.id and l.sequence = a.sequence and l.position > $7
+		where l.event_id is distinct from a.id`, sources, topics, partitions, sequences, ids, index, after)
+	if err != nil || len(found) == 0 {
+		return err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var i int
-		var copied bool
-		if err := rows.Scan(&i, &copied); err != nil {
-			return err
-		}
+	ids = nil
+	for _, i := range found {
+		ids = append(ids, t.arrivals[i].meta.ID)
+	}
+	copies, err := t.indexes(ctx, u, `select a.i - 1 from unnest($1::text[]) with ordinality as a (id, i)
+		where exists (select from choreo.event_log o where o.event_id = a.id and o.source = '')`, ids)
+	if err != nil {
+		return err
+	}
+	for n, i := range found {
 		v := t.arrivals[i]
-		v.own, v.copied = false, copied
-		if !copied && v.meta.Source != t.DB.Source() {
+		v.own, v.copied = false, slices.Contains(copies, n)
+		if !v.copied && v.meta.Source != t.DB.Source() {
 			v.sorted, v.outcome = Lost, Lost
 			v.bad = fmt.Errorf("it is event %d of %s, which the log does not have", v.meta.Sequence, v.meta.Source)
 			continue
 		}
 		v.meta.Source, v.meta.Sequence = wire.ForeignSource(v.place.topic), 0
 	}
-	return rows.Err()
+	return nil
+}
+
+// indexes asks the log for the indexes of some among many.
+func (t *transaction) indexes(ctx context.Context, u *choreo.Unit, query string, args ...any) ([]int, error) {
+	rows, err := t.log(u).QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("looking events up in the log: %w", err)
+	}
+	defer rows.Close()
+	var found []int
+	for rows.Next() {
+		var i int
+		if err := rows.Scan(&i); err != nil {
+			return nil, err
+		}
+		found = append(found, i)
+	}
+	return found, rows.Err()
 }
 
 // firstOfForeign tells whether a foreign record comes for the first time: its

@@ -104,7 +104,7 @@ create table choreo.log_cuts (
   partition integer not null,
   sequence  bigint not null,
   position  bigint not null,
-  primary key (source, topic, partition, sequence, position)
+  primary key (position, source, topic, partition)
 );
 
 -- Who reads the log by position, and has come how far: it is kept for them.

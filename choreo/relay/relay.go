@@ -11,8 +11,10 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -48,6 +50,10 @@ type Relay struct {
 	current   bool  // all that was sequenced before fresh is on Kafka, by this relay
 	fresh     []*fact
 	held      time.Time // when the lease was last renewed
+	clock     time.Time // the engine's time then
+	written   written
+	retention time.Duration // of the log; 0: for ever
+	needed    string        // by whom the log was found to be needed for longer
 }
 
 // Reader reads a topic partition from an offset, or from its first record where
@@ -72,6 +78,9 @@ func (r *Relay) Run(ctx context.Context, hints <-chan *pq.Notification) error {
 			r.log.Info("stopping the relay", "error", err)
 		}
 	}()
+	var beside sync.WaitGroup
+	beside.Go(func() { r.keep(ctx) })
+	defer beside.Wait()
 	var last string
 	hinted := false
 	for ctx.Err() == nil {
@@ -182,6 +191,16 @@ func (r *Relay) Sequence(ctx context.Context) (n int, err error) {
 			return 0, err
 		}
 	}
+	n, err = r.sequence(ctx)
+	if errors.Is(err, errNoPartition) {
+		if err = r.MakeAhead(ctx); err == nil {
+			n, err = r.sequence(ctx)
+		}
+	}
+	return n, err
+}
+
+func (r *Relay) sequence(ctx context.Context) (n int, err error) {
 	tx, err := r.db.Pool().BeginTx(ctx, nil)
 	if err != nil {
 		return 0, fmt.Errorf("sequencing: %w", err)
@@ -194,6 +213,10 @@ func (r *Relay) Sequence(ctx context.Context) (n int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	into, err := r.openPartition(ctx, tx, len(claimed))
+	if err != nil {
+		return 0, err
+	}
 	if len(claimed) > 0 {
 		if err := number(ctx, tx, r.db.Source(), claimed); err != nil {
 			return 0, err
@@ -203,10 +226,12 @@ func (r *Relay) Sequence(ctx context.Context) (n int, err error) {
 		r.publishEarly(ctx, tx, claimed)
 	}
 	if err := tx.Commit(); err != nil {
+		r.written = written{}
 		r.behind() // the log has them or not
 		return 0, fmt.Errorf("committing %d sequences: %w", len(claimed), err)
 	}
-	r.floor = risen
+	r.floor, r.written = risen, into
+	r.written.head += int64(len(claimed))
 	if r.current {
 		r.fresh = append(r.fresh, claimed...)
 	}
@@ -215,26 +240,27 @@ func (r *Relay) Sequence(ctx context.Context) (n int, err error) {
 
 // hold takes or renews the lease; ErrStandby where another relay has it. In a
 // transaction the row stays locked until its end.
-func (r *Relay) hold(ctx context.Context, tx execer) error {
-	result, err := tx.ExecContext(ctx, `
+func (r *Relay) hold(ctx context.Context, tx rowQuerier) error {
+	err := tx.QueryRowContext(ctx, `
 		insert into choreo.leases as l (name, holder, until)
 		select 'relay', $1, n + $2 * interval '1 second' from choreo.troupe_now() n
 		on conflict (name) do update set holder = excluded.holder, until = excluded.until
-		where l.holder = excluded.holder or l.until < choreo.troupe_now()`, r.holder, lease.Seconds())
+		where l.holder = excluded.holder or l.until < choreo.troupe_now()
+		returning choreo.troupe_now()`, r.holder, lease.Seconds()).Scan(&r.clock)
+	if errors.Is(err, sql.ErrNoRows) {
+		r.floor, r.verified, r.written = floor{}, false, written{}
+		r.behind()
+		return ErrStandby
+	}
 	if err != nil {
 		return fmt.Errorf("taking the relay's lease: %w", err)
-	}
-	if held, err := result.RowsAffected(); err != nil || held == 0 {
-		r.floor, r.verified = floor{}, false
-		r.behind()
-		return errors.Join(ErrStandby, err)
 	}
 	r.held = time.Now()
 	return nil
 }
 
-type execer interface {
-	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+type rowQuerier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
 // Forward publishes what was sequenced and is not on Kafka: what this relay has
@@ -258,14 +284,18 @@ func (r *Relay) Forward(ctx context.Context) (n int, err error) {
 
 // pending reads what the log holds beyond the forwarded sequences.
 func (r *Relay) pending(ctx context.Context) ([]*fact, error) {
+	after, err := r.pendingAfter(ctx)
+	if err != nil {
+		return nil, err
+	}
 	rows, err := r.db.Pool().QueryContext(ctx, `
 		select s.id, s.topic, s.partition, l.sequence, l.event_id, l.type, l.key, l.saga, l.causation, l.emitter,
 		       l.ran_in, l.traceparent, l.at, l.data
 		from choreo.streams s join choreo.forwarded f on f.stream = s.id,
-		lateral (select * from choreo.event_log where stream = s.id and sequence > f.sequence
+		lateral (select * from choreo.event_log where stream = s.id and sequence > f.sequence and position > $3
 		         order by sequence limit $1) l
 		where s.head > f.sequence and s.source = $2
-		order by s.topic, s.id, l.sequence`, Batch, r.db.Source())
+		order by s.topic, s.id, l.sequence`, Batch, r.db.Source(), after)
 	if err != nil {
 		return nil, fmt.Errorf("reading the log to forward: %w", err)
 	}
@@ -280,6 +310,21 @@ func (r *Relay) pending(ctx context.Context) ([]*fact, error) {
 		facts = append(facts, f)
 	}
 	return facts, rows.Err()
+}
+
+// pendingAfter is a position behind which the log holds what is not forwarded.
+func (r *Relay) pendingAfter(ctx context.Context) (int64, error) {
+	streams, err := r.streams(ctx)
+	after := int64(math.MaxInt64)
+	for _, s := range streams {
+		if s.head == s.forwarded || err != nil {
+			continue
+		}
+		var behind int64
+		behind, err = r.db.LogAfter(ctx, r.db.Pool(), choreo.Stream{Source: r.db.Source(), Topic: s.topic, Partition: s.partition}, s.forwarded)
+		after = min(after, behind)
+	}
+	return after, err
 }
 
 // publish publishes facts, of each partition in order, and stores how far it came.
