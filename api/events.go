@@ -2,7 +2,9 @@ package api
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -15,7 +17,7 @@ import (
 const (
 	mostWait   = 20 * time.Second       // of a long poll
 	pollEvery  = 100 * time.Millisecond // looks for news
-	scanWindow = 20_000                 // positions that one statement looks at
+	scanWindow = 20_000                 // events that one statement looks at
 	mostBytes  = 8 << 20                // of the facts in an answer, at least one
 )
 
@@ -109,9 +111,14 @@ func (s *Server) scanEvents(ctx context.Context, in *eventsRequest, out *eventsA
 	if head <= from {
 		return false, nil
 	}
-	to := min(head, from+scanWindow)
+	to := head
+	err = s.DB.Pool().QueryRowContext(ctx, `select position from choreo.event_log where position > $1 and position <= $2
+		order by position offset $3 limit 1`, from, head, scanWindow-1).Scan(&to)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return false, fmt.Errorf("reading the log after %d: %w", from, err)
+	}
 	rows, err := s.DB.Pool().QueryContext(ctx, `
-		select position, (select source from choreo.streams where id = stream), event_id, type, key, at, saga,
+		select position, coalesce((select source from choreo.streams where id = stream), source), event_id, type, key, at, saga,
 			nullif(causation, ''), emitter, data
 		from (
 			select *, sum(octet_length(data)) over (order by position) - octet_length(data) as before

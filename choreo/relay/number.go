@@ -110,36 +110,36 @@ type place struct {
 
 // number gives each fact its stream, sequence and position, and moves it from
 // the outbox to the log. Streams and the log's head are locked by the lease that
-// is held.
-func number(ctx context.Context, tx *sql.Tx, source string, facts []*fact) error {
+// is held. It tells the last position given out, the first being behind from.
+func number(ctx context.Context, tx *sql.Tx, source string, facts []*fact, from int64) (int64, error) {
 	count := map[place]int64{}
 	for _, f := range facts {
 		count[f.place]++
 	}
-	streams, position, err := advanceHeads(ctx, tx, source, count, len(facts))
+	streams, position, err := advanceHeads(ctx, tx, source, count, len(facts), from)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for i, f := range facts {
 		s := streams[f.place]
 		s.next++
 		f.stream, f.sequence, f.position = s.id, s.next, position+int64(i)+1
 	}
-	return moveToLog(ctx, tx, facts)
+	return position + int64(len(facts)), moveToLog(ctx, tx, facts)
 }
 
 type stream struct{ id, next int64 }
 
 // advanceHeads moves the heads of the streams, and of the log, and tells where
 // they stood. Streams that are missing are made.
-func advanceHeads(ctx context.Context, tx *sql.Tx, source string, count map[place]int64, n int) (map[place]*stream, int64, error) {
+func advanceHeads(ctx context.Context, tx *sql.Tx, source string, count map[place]int64, n int, from int64) (map[place]*stream, int64, error) {
 	var topics pgarray.Text
 	var numbers, counts pgarray.Int8
 	for p, n := range count {
 		topics, numbers, counts = append(topics, p.topic), append(numbers, int64(p.partition)), append(counts, n)
 	}
 	rows, err := tx.QueryContext(ctx, `
-		with l as (update choreo.log_head set position = position + $5 returning position - $5 as before),
+		with l as (update choreo.log_head set position = greatest(position, $6) + $5 returning position - $5 as before),
 		u as (select * from unnest($2::text[], $3::bigint[], $4::bigint[]) as u (topic, partition, n)),
 		s as (insert into choreo.streams as s (source, topic, partition, head)
 			select $1, u.topic, u.partition, u.n from u order by u.topic, u.partition
@@ -147,7 +147,7 @@ func advanceHeads(ctx context.Context, tx *sql.Tx, source string, count map[plac
 			returning id, topic, partition, head),
 		f as (insert into choreo.forwarded (stream, sequence) select id, 0 from s on conflict do nothing)
 		select s.id, s.topic, s.partition, s.head - u.n, l.before from s join u using (topic, partition), l`,
-		source, topics, numbers, counts, n)
+		source, topics, numbers, counts, n, from)
 	if err != nil {
 		return nil, 0, fmt.Errorf("moving the heads of streams: %w", err)
 	}

@@ -51,6 +51,7 @@ func (r *Relay) openPartition(ctx context.Context, tx *sql.Tx, n int) (written, 
 	}
 	w.until = endOfDay(r.clock)
 	if w.number > 0 {
+		w.head = max(w.head, w.first()-1)
 		full := w.head+int64(n) >= w.first()+room
 		if !full && r.clock.Before(endOfDay(opened.Time)) {
 			w.until = endOfDay(opened.Time)
@@ -71,13 +72,10 @@ func (r *Relay) openPartition(ctx context.Context, tx *sql.Tx, n int) (written, 
 	if errors.Is(err, sql.ErrNoRows) {
 		return w, errNoPartition
 	}
-	if err == nil {
-		w.head = w.first() - 1
-		_, err = tx.ExecContext(ctx, `update choreo.log_head set position = $1`, w.head)
-	}
 	if err != nil {
 		return w, fmt.Errorf("opening partition %d of the log: %w", w.number, err)
 	}
+	w.head = w.first() - 1
 	return w, nil
 }
 

@@ -105,6 +105,10 @@ func (r *Relay) needs(ctx context.Context, tx *sql.Tx, last int64) (who string, 
 	err = tx.QueryRowContext(ctx, `
 		select 'the reader ' || reader from choreo.log_readers where position < $1
 		union all
+		select 'the lists of sagas' from choreo.saga_cursor where position < $1
+		union all
+		select 'the saga ' || saga || ', which is not settled' from choreo.sagas where first <= $1 and status <> 'settled'
+		union all
 		select 'the relay, which has not forwarded it' from choreo.log_cuts c
 		join choreo.streams s on s.source = c.source and s.topic = c.topic and s.partition = c.partition
 		join choreo.forwarded f on f.stream = s.id

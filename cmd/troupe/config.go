@@ -31,6 +31,8 @@ type config struct {
 	Partitions  int      `env:"TROUPE_PARTITIONS" flag:"partitions" usage:"partitions of a topic that is made" envDefault:"8"`
 	MaxEvent    int      `env:"TROUPE_MAX_EVENT_BYTES" flag:"max-event-bytes" usage:"largest fact with its headers, in bytes" envDefault:"921600"`
 
+	LogRetention time.Duration `env:"TROUPE_LOG_RETENTION" flag:"log-retention" usage:"how long the event log keeps facts, such as 8760h; for ever unless it is set"`
+
 	MaxAttachment int64 `env:"TROUPE_MAX_ATTACHMENT_BYTES" flag:"max-attachment-bytes" usage:"largest file of a post, in bytes" envDefault:"10485760"`
 
 	StaffToken string `env:"TROUPE_STAFF_TOKEN"`

@@ -60,7 +60,7 @@ func apiCommand() (*cobra.Command, error) {
 
 func relayCommand() (*cobra.Command, error) {
 	return part("relay", "Take committed facts to Kafka", "Also keeps the lists of sagas. One relay is active per database; more stand by.",
-		needsBoth, []string{"http", "connections", "brokers", "prefix"},
+		needsBoth, []string{"http", "connections", "brokers", "prefix", "log-retention"},
 		func(ctx context.Context, c *config, _ []string) error {
 			return withDB(ctx, c, func(a *app) error {
 				g, ctx := errgroup.WithContext(ctx)
