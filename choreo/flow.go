@@ -85,7 +85,7 @@ func NewFlow(lines ...Line) (*Flow, error) {
 	}
 	for _, c := range f.consumers {
 		for _, r := range c.rules {
-			r.Recorded = len(f.undoneBy[c.Name]) > 0 || slices.ContainsFunc(r.Undoes, f.asks)
+			r.Recorded = len(f.undoneBy[c.Name]) > 0 || slices.ContainsFunc(r.Undoes, f.Asks)
 		}
 	}
 	for _, name := range f.commandOrder {
@@ -101,8 +101,8 @@ func NewFlow(lines ...Line) (*Flow, error) {
 	return f, nil
 }
 
-// asks tells whether the name is of an effect that can be asked what came of it.
-func (f *Flow) asks(name string) bool {
+// Asks tells whether the name is of an effect that can be asked what came of it.
+func (f *Flow) Asks(name string) bool {
 	c := f.consumers[name]
 	return c != nil && slices.ContainsFunc(c.rules, func(r *Rule) bool { return r.Effect != nil && r.Effect.Ask != nil })
 }

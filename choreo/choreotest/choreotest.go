@@ -138,6 +138,22 @@ func (s *Stage) run(r *Result, id int64) {
 	}
 }
 
+// Watch asks what came of the call of a step that gave up without knowing, as if
+// the time to ask again had come. Where it succeeded late, what is redone for it
+// runs by Again.
+func (s *Stage) Watch(r *Result) {
+	s.t.Helper()
+	var id int64
+	err := s.DB.Pool().QueryRowContext(s.t.Context(), `update choreo.steps set watch_at = choreo.troupe_now()
+		where consumer = $1 and event_id = $2 and watch_at is not null returning id`, r.consumer, r.meta.ID).Scan(&id)
+	if err != nil {
+		s.t.Fatalf("the step of %s is not watched: %v", r.consumer, err)
+	}
+	if err := s.runner.WatchOne(s.t.Context(), id); err != nil {
+		s.t.Fatalf("watching the step of %s: %v", r.consumer, err)
+	}
+}
+
 func (s *Stage) readEmitted(r *Result) {
 	s.t.Helper()
 	rows, err := s.DB.Pool().QueryContext(s.t.Context(), `select type, data from choreo.outbox
@@ -212,6 +228,15 @@ func (r *Result) Read(into any) {
 	if err := json.Unmarshal(r.emitted[0].data, into); err != nil {
 		r.t.Fatal(err)
 	}
+}
+
+// Last reads the last of the facts that came: the one of the latest round.
+func (r *Result) Last(into choreo.Fact) {
+	r.t.Helper()
+	if n := len(r.emitted); n > 0 && r.emitted[n-1].typ == into.FactType() {
+		r.emitted = r.emitted[n-1:]
+	}
+	r.Read(into)
 }
 
 func (r *Result) list() (all []string) {

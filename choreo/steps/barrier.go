@@ -2,6 +2,7 @@ package steps
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -65,7 +66,7 @@ func Undoes(ctx context.Context, u *choreo.Unit, flow *choreo.Flow, rule *choreo
 		if err := Lock(ctx, u, []string{Barrier(m.Saga, name, factKey)}); err != nil {
 			return nil, false, err
 		}
-		found, calling, err := stop(ctx, u, name, m.Saga, factKey)
+		found, calling, err := stop(ctx, u, flow, name, m.Saga, factKey)
 		if err != nil || calling {
 			return nil, calling, err
 		}
@@ -81,8 +82,9 @@ func Undoes(ctx context.Context, u *choreo.Unit, flow *choreo.Flow, rule *choreo
 }
 
 // stop locks the steps of a consumer for one saga and key, and marks undone
-// those that have not run.
-func stop(ctx context.Context, u *choreo.Unit, consumer, saga, key string) (found []choreo.Target, calling bool, err error) {
+// those that have not run. One that was called, and waits for its next try, may
+// have succeeded without anybody knowing: it is asked about later.
+func stop(ctx context.Context, u *choreo.Unit, flow *choreo.Flow, consumer, saga, key string) (found []choreo.Target, calling bool, err error) {
 	rows, err := u.SQL().QueryContext(ctx, `select id, line, state, called, effect_key, result
 		from choreo.steps where saga = $1 and consumer = $2 and key = $3 order by id for update`, saga, consumer, key)
 	if err != nil {
@@ -90,8 +92,9 @@ func stop(ctx context.Context, u *choreo.Unit, consumer, saga, key string) (foun
 	}
 	defer rows.Close()
 	type halted struct {
-		id   int64
-		line string
+		id     int64
+		line   string
+		called bool
 	}
 	var halt []halted
 	for rows.Next() {
@@ -102,7 +105,7 @@ func stop(ctx context.Context, u *choreo.Unit, consumer, saga, key string) (foun
 		if err := rows.Scan(&h.id, &h.line, &state, &t.Begun, &t.Key, &result); err != nil {
 			return nil, false, err
 		}
-		t.Result = json.RawMessage(result)
+		t.Result, h.called = json.RawMessage(result), t.Begun
 		switch state {
 		case Calling:
 			if !safeguard.Off("undo waits for a call") {
@@ -122,8 +125,12 @@ func stop(ctx context.Context, u *choreo.Unit, consumer, saga, key string) (foun
 		halt = nil
 	}
 	for _, h := range halt {
-		if _, err := u.SQL().ExecContext(ctx, `update choreo.steps set state = 'undone', head = false, updated_at = $2
-			where id = $1`, h.id, u.Clock()); err != nil {
+		var since, next sql.NullTime
+		if h.called && flow.Asks(consumer) {
+			since, next = watchFrom(u.Clock(), 0.5)
+		}
+		if _, err := u.SQL().ExecContext(ctx, `update choreo.steps set state = 'undone', head = false, watch_since = $3, watch_at = $4,
+			updated_at = $2 where id = $1`, h.id, u.Clock(), since, next); err != nil {
 			return nil, false, fmt.Errorf("stopping a step of %s: %w", consumer, err)
 		}
 		if err := promote(ctx, u, consumer, h.line); err != nil {

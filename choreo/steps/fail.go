@@ -93,10 +93,9 @@ func (r *Runner) giveUp(ctx context.Context, s *step, cause error) error {
 		if err := r.finish(ctx, u, s, GaveUp, nil); err != nil {
 			return err
 		}
-		since, next := sql.NullTime{}, sql.NullTime{}
+		var since, next sql.NullTime
 		if s.called && s.rule.Effect.Ask != nil && errors.Is(cause, choreo.ErrOutcomeUnknown) {
-			since = sql.NullTime{Time: u.Clock(), Valid: true}
-			next = nextLook(u.Clock(), u.Clock(), r.o.Jitter())
+			since, next = watchFrom(u.Clock(), r.o.Jitter())
 		}
 		_, err = u.SQL().ExecContext(ctx, `update choreo.steps set attempts = $2, error = $3, watch_since = $4, watch_at = $5
 			where id = $1`, s.id, s.attempts, short(cause), since, next)

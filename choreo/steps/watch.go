@@ -19,6 +19,11 @@ import (
 // what had come of its call: longer than any provider takes to find out.
 const watched = 30 * 24 * time.Hour
 
+// watchFrom begins to watch a step.
+func watchFrom(now time.Time, jitter float64) (since, next sql.NullTime) {
+	return sql.NullTime{Time: now, Valid: true}, nextLook(now, now, jitter)
+}
+
 // nextLook is when it is asked again: after a minute first, then after as long as
 // it has been watched, at most a day, with a fifth of jitter either way. It is
 // never where it has been watched long enough.
@@ -32,7 +37,8 @@ func nextLook(since, now time.Time, jitter float64) sql.NullTime {
 // is calling.
 const soon = 5 * time.Second
 
-// WatchOne asks what came of the call of a step that gave up without knowing. A
+// WatchOne asks what came of the call of a step that gave up without knowing, or
+// that its undo stopped before it knew. A
 // late success is stored in the step, and its undo runs, again where it had run
 // before; a step that nothing undoes is done after all, and says so.
 func (r *Runner) WatchOne(ctx context.Context, id int64) error {

@@ -146,9 +146,11 @@ func (o *Order) Ship() error {
 }
 
 // SettleRefund ends a refund that is due: completed where money went back, none
-// where none had been taken.
+// where none had been taken. Money may go back after that too: of a charge that
+// came to light late.
 func (o *Order) SettleRefund(moneyBack bool) {
-	if !o.RefundDue() {
+	late := moneyBack && o.state == Canceled && o.refund == RefundNone
+	if !o.RefundDue() && !late {
 		return
 	}
 	o.refund = RefundNone

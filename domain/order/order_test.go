@@ -52,6 +52,7 @@ func TestTransitions(t *testing.T) {
 		"money went back": {
 			do: func(o *Order) error { o.SettleRefund(true); return nil },
 			from: map[string]change{
+				"canceled/none":    {Canceled, RefundCompleted, events.RefundCompleted{OrderID: "o"}, nil}, // of a charge that came late
 				"canceled/started": {Canceled, RefundCompleted, events.RefundCompleted{OrderID: "o"}, nil},
 				"canceled/failed":  {Canceled, RefundCompleted, events.RefundCompleted{OrderID: "o"}, nil},
 			},

@@ -61,12 +61,16 @@ type Reversal struct {
 	Refunded  events.Money
 }
 
+// GivenBack tells whether what was taken is known to have been given back.
+func (p *Payment) GivenBack() bool { return p.state == refunded }
+
 // Reverse notes a reversal, once. A charge that nobody had reported counts as
-// captured from now on. It is an error if the provider denies a charge that it
+// captured from now on, also one that came to light after it was said that
+// nothing had been taken. It is an error if the provider denies a charge that it
 // reported before.
 func (p *Payment) Reverse(r Reversal) error {
 	switch {
-	case p.state == refunded || p.state == released:
+	case p.state == refunded || p.state == released && r.PaymentID == "":
 	case r.PaymentID != "":
 		p.state, p.ID, p.refundID = refunded, r.PaymentID, r.RefundID
 		p.Captured, p.Refunded = r.Captured, r.Refunded

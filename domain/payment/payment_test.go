@@ -26,13 +26,13 @@ func TestTransitions(t *testing.T) {
 		"a charge after a refund": {refunded, refunded, capture, full, full, nil, false},
 		"a charge after release":  {released, released, capture, none, none, nil, false},
 
-		"a refund":                        {captured, refunded, reverse(taken), full, full, given, false},
-		"a refund of a charge unheard of": {requested, refunded, reverse(taken), full, full, given, false},
-		"a refund again":                  {refunded, refunded, reverse(taken), full, full, nil, false},
-		"a refund after release":          {released, released, reverse(taken), none, none, nil, false},
-		"nothing was taken":               {requested, released, reverse(untouched), none, none, events.RefundNotNeeded{OrderID: "o"}, false},
-		"nothing was taken, again":        {released, released, reverse(untouched), none, none, nil, false},
-		"a charge that is denied":         {captured, captured, reverse(untouched), full, none, nil, true},
+		"a refund":                            {captured, refunded, reverse(taken), full, full, given, false},
+		"a refund of a charge unheard of":     {requested, refunded, reverse(taken), full, full, given, false},
+		"a refund again":                      {refunded, refunded, reverse(taken), full, full, nil, false},
+		"a refund of a charge that came late": {released, refunded, reverse(taken), full, full, given, false},
+		"nothing was taken":                   {requested, released, reverse(untouched), none, none, events.RefundNotNeeded{OrderID: "o"}, false},
+		"nothing was taken, again":            {released, released, reverse(untouched), none, none, nil, false},
+		"a charge that is denied":             {captured, captured, reverse(untouched), full, none, nil, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := &Payment{OrderID: "o", Amount: full, Captured: none, Refunded: none, state: c.from}

@@ -27,6 +27,10 @@ func (noProvider) Reverse(context.Context, provider.Request, string) (provider.R
 	return provider.Reversal{}, errLost
 }
 
+func (noProvider) FindReversal(context.Context, string) (provider.Reversal, bool, error) {
+	return provider.Reversal{}, false, errLost
+}
+
 // losingAnswers lets charges through to the provider, and loses its answers.
 func losingAnswers(o *handlers.Outside) { o.Payments = loser{o.Payments} }
 

@@ -25,18 +25,22 @@ func (r RefundPayment) Load(ctx context.Context, tx *choreo.Tx, e choreo.Event[e
 	o, found, err := order.Find(ctx, tx, e.Fact.OrderID)
 	// Only the cancellation that stands in the order, and in its own saga: the
 	// capture of another cannot be seen from here.
-	if err != nil || !found || !o.RefundDue() || o.Saga != e.Saga {
+	if err != nil || !found || o.State() != order.Canceled || o.Saga != e.Saga {
 		return in, cmp.Or(err, choreo.Skip)
 	}
 	p, requested, err := payment.Load(ctx, tx, o.ID)
 	if err != nil {
 		return in, err
 	}
+	capture, ok := choreo.UndoOf[provider.Charge](tx)
+	late := ok && capture.Known && requested && !p.GivenBack() // it came to light after the refund was settled
+	if !o.RefundDue() && !late {
+		return in, choreo.Skip
+	}
 	if !requested || p.Amount.Amount == 0 {
 		tx.Emit(events.RefundNotNeeded{OrderID: o.ID})
 		return in, choreo.Skip
 	}
-	capture, ok := choreo.UndoOf[provider.Charge](tx)
 	if !ok || !capture.Begun {
 		return in, fmt.Errorf("the charge of order %s was requested, and its step is not to be found", o.ID)
 	}
@@ -50,6 +54,11 @@ func (r RefundPayment) Call(ctx context.Context, key string, _ choreo.Event[even
 		err = choreo.Refused(err)
 	}
 	return reversal, err
+}
+
+// Ask finds a reversal whose answer was lost.
+func (r RefundPayment) Ask(ctx context.Context, _ string, e choreo.Event[events.OrderCanceled]) (provider.Reversal, bool, error) {
+	return r.Payments.FindReversal(ctx, e.Fact.OrderID)
 }
 
 // Record notes what the provider found and did.

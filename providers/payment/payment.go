@@ -80,4 +80,9 @@ type Payments interface {
 	// capture: it asks the provider by the capture's own key. Repeated, also
 	// under another refundKey, it gives the same refund back.
 	Reverse(ctx context.Context, r Request, refundKey string) (Reversal, error)
+
+	// FindReversal asks whether everything that was begun for a reference has
+	// come to its end with nothing left taken; false means that it has not. What
+	// was begun within the last minute may not be found yet.
+	FindReversal(ctx context.Context, reference string) (Reversal, bool, error)
 }

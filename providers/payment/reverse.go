@@ -38,13 +38,47 @@ func (s *Stripe) Reverse(ctx context.Context, r Request, refundKey string) (Reve
 	return total, nil
 }
 
+// FindReversal implements Payments.
+func (s *Stripe) FindReversal(ctx context.Context, reference string) (Reversal, bool, error) {
+	ids, err := s.search(ctx, "reference", reference)
+	if err != nil || len(ids) == 0 {
+		return Reversal{}, false, err
+	}
+	var total Reversal
+	for _, id := range ids {
+		intent, err := s.client.V1PaymentIntents.Retrieve(ctx, id, nil)
+		if err != nil {
+			return Reversal{}, false, wrap("asking after the payment", err, nil)
+		}
+		currency := strings.ToUpper(string(intent.Currency))
+		total.Captured.Currency, total.Refunded.Currency = currency, currency
+		switch {
+		case !ended(intent):
+			return Reversal{}, false, nil
+		case intent.Status == stripe.PaymentIntentStatusCanceled:
+			continue
+		}
+		made, err := s.refunds(ctx, id)
+		if err != nil {
+			return Reversal{}, false, err
+		}
+		if !made.settles(intent) || made.pending != "" {
+			return Reversal{}, false, nil
+		}
+		total.PaymentID, total.RefundID = id, made.id
+		total.Captured.Amount += intent.AmountReceived
+		total.Refunded.Amount += made.amount
+	}
+	return total, true, nil
+}
+
 // intents are all that a capture may have made; usually one.
 func (s *Stripe) intents(ctx context.Context, r Request) ([]string, error) {
 	id, refused := s.create(ctx, r)
 	if refused != nil && !isForGood(refused) {
 		return nil, wrap("asking for the payment", refused, nil)
 	}
-	ids, err := s.search(ctx, r.Key)
+	ids, err := s.search(ctx, "key", r.Key)
 	if err != nil {
 		return nil, err
 	}

@@ -135,7 +135,7 @@ func (s *Stripe) settled(ctx context.Context, id string, confirm error) (Charge,
 
 // Find implements Payments.
 func (s *Stripe) Find(ctx context.Context, key string) (Charge, bool, error) {
-	ids, err := s.search(ctx, key)
+	ids, err := s.search(ctx, "key", key)
 	if err != nil {
 		return Charge{}, false, err
 	}
@@ -167,10 +167,10 @@ func (s *Stripe) create(ctx context.Context, r Request) (id string, err error) {
 	return intent.ID, nil
 }
 
-func (s *Stripe) search(ctx context.Context, key string) (ids []string, err error) {
-	quoted := strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(key)
+func (s *Stripe) search(ctx context.Context, field, value string) (ids []string, err error) {
+	quoted := strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value)
 	params := &stripe.PaymentIntentSearchParams{}
-	params.Query = "metadata['key']:'" + quoted + "'"
+	params.Query = "metadata['" + field + "']:'" + quoted + "'"
 	for intent, err := range s.client.V1PaymentIntents.Search(ctx, params) {
 		if err != nil {
 			return nil, wrap("searching for the payment", err, nil)

@@ -21,7 +21,7 @@ var mutations = []string{
 	"undo barrier", "undo waits for a call", "undo stops what waits",
 	"head of line", "promotion", "promotion lock", "promotion looks again",
 	"taken once", "fence", "one outcome", "intent before call", "idempotency key", "ask before giving up", "ask before repeat",
-	"derived ids", "lock then emit", "xmin floor", "claim order", "sequenced before published",
+	"late success undone", "derived ids", "lock then emit", "xmin floor", "claim order", "sequenced before published",
 }
 
 var plays = []struct {

@@ -75,28 +75,59 @@ type machine struct {
 	sim  *sim.Sim
 	keys map[string]*work
 	made map[string]int // by serial
+
+	tardy bool // it may cut long after it was asked to
 }
 
 // work is what a machine did under a key. It knows the key for a day; later it
-// has to be asked.
+// has to be asked. Now and then it does not answer, and cuts days later, whatever
+// it is told in between.
 type work struct {
+	serial         string
 	done, scrapped bool
 	first          time.Time
+	late           time.Time // when it will cut, zero where it has or will not
 }
 
-func (m *machine) work(key string) *work {
+func (m *machine) work(key, serial string) *work {
 	if m.keys[key] == nil {
-		m.keys[key] = &work{first: m.sim.Now()}
+		m.keys[key] = &work{serial: serial, first: m.sim.Now()}
 	}
-	return m.keys[key]
+	w := m.keys[key]
+	if !w.late.IsZero() && !m.sim.Now().Before(w.late) {
+		w.late = time.Time{}
+		w.done, w.first = true, m.sim.Now()
+		m.made[w.serial]++
+		m.sim.Count("late successes")
+		m.sim.Note("", "  %s is made, late", w.serial)
+	}
+	return w
 }
 
-var errScrapped = errors.New("this was scrapped")
+// ask tells what came of a key.
+func (m *machine) ask(key string) (string, bool, error) {
+	w := m.work(key, "")
+	if !w.late.IsZero() {
+		return "", false, choreo.ErrOutcomeUnknown
+	}
+	return "cut", w.done, nil
+}
+
+var (
+	errScrapped = errors.New("this was scrapped")
+	errTardy    = errors.New("no answer")
+)
 
 func (m *machine) cut(key, serial string) error {
-	w := m.work(key)
-	if w.scrapped {
+	w := m.work(key, serial)
+	switch {
+	case w.scrapped:
 		return choreo.Refused(errScrapped)
+	case !w.done && w.late.IsZero() && m.tardy && !m.sim.Draining() && m.sim.Rand().IntN(25) == 0:
+		w.late = m.sim.Now().Add(time.Duration(m.sim.Rand().Int64N(int64(3 * 24 * time.Hour))))
+	}
+	if !w.late.IsZero() {
+		return errTardy
 	}
 	if !w.done || m.sim.Now().Sub(w.first) > idempotent {
 		w.done, w.first = true, m.sim.Now()
@@ -106,7 +137,10 @@ func (m *machine) cut(key, serial string) error {
 }
 
 func (m *machine) scrap(key, serial string) bool {
-	w := m.work(key)
+	w := m.work(key, serial)
+	if !w.late.IsZero() {
+		return false // it knows of nothing yet
+	}
 	undo := w.done && !w.scrapped
 	w.scrapped = true
 	if undo {
@@ -132,7 +166,7 @@ func (cutting) Record(_ context.Context, tx *choreo.Tx, e choreo.Event[ordered],
 	return nil
 }
 func (c cutting) Ask(_ context.Context, key string) (string, bool, error) {
-	return "cut", c.w.cutter.work(key).done, nil
+	return c.w.cutter.ask(key)
 }
 
 type scrapping struct{ w *workshop }
@@ -166,7 +200,7 @@ func (shipping) Record(_ context.Context, tx *choreo.Tx, e choreo.Event[assemble
 	return nil
 }
 func (s shipping) Ask(_ context.Context, key string) (string, bool, error) {
-	return "", s.w.carrier.work(key).done, nil
+	return s.w.carrier.ask(key)
 }
 
 // assemble keeps the half that has come, and looks whether it is the second.
@@ -188,7 +222,7 @@ func assemble[F choreo.Fact](half string, of func(F) part) func(context.Context,
 }
 
 func (w *workshop) flow(s *sim.Sim) (*choreo.Flow, error) {
-	w.cutter = &machine{sim: s, keys: map[string]*work{}, made: map[string]int{}}
+	w.cutter = &machine{sim: s, keys: map[string]*work{}, made: map[string]int{}, tardy: true}
 	w.carrier = &machine{sim: s, keys: map[string]*work{}, made: map[string]int{}}
 	count := func(by string) func(context.Context, *choreo.Tx, part) error {
 		return func(ctx context.Context, tx *choreo.Tx, p part) error {

@@ -123,6 +123,26 @@ func (b *bank) Reverse(ctx context.Context, r payment.Request, _ string) (paymen
 	return payment.Reversal{PaymentID: i.id, Captured: i.amount, RefundID: "re_" + i.id, Refunded: i.amount}, nil
 }
 
+// FindReversal knows of intents that are a minute old.
+func (b *bank) FindReversal(_ context.Context, reference string) (payment.Reversal, bool, error) {
+	var found payment.Reversal
+	some := false
+	for _, i := range b.intents {
+		if i.reference != reference || b.sim.Now().Sub(i.made) < searchable {
+			continue
+		}
+		if some = true; i.taken && !i.refunded || !i.taken && !i.canceled {
+			return payment.Reversal{}, false, nil
+		}
+		none := payment.Money{Currency: i.amount.Currency}
+		found.Captured, found.Refunded = none, none
+		if i.taken {
+			return payment.Reversal{PaymentID: i.id, Captured: i.amount, RefundID: "re_" + i.id, Refunded: i.amount}, true, nil
+		}
+	}
+	return found, some, nil
+}
+
 // balance is what the bank has taken for an order, and given back, and how
 // often it took something.
 func (b *bank) balance(order string) (taken, returned int64, times int) {
