@@ -207,16 +207,23 @@ func (w *world) forget(ctx context.Context, group string) error {
 	defer client.Close()
 	request := kmsg.NewPtrDeleteGroupsRequest()
 	request.Groups = []string{w.prefix + group}
-	answer, err := request.RequestWith(ctx, client)
-	if err != nil {
-		return fmt.Errorf("resetting group %s: %w", group, err)
-	}
-	for _, g := range answer.Groups {
-		if err := kerr.ErrorForCode(g.ErrorCode); err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
-			return fmt.Errorf("resetting group %s: %w", group, err)
+	// The coordinator of a broker that has just started is not ready at once.
+	return awaitEvery(ctx, 100*time.Millisecond, "the coordinator of "+group, func() (bool, error) {
+		answer, err := request.RequestWith(ctx, client)
+		if err != nil {
+			return false, fmt.Errorf("resetting group %s: %w", group, err)
 		}
-	}
-	return nil
+		for _, g := range answer.Groups {
+			err := kerr.ErrorForCode(g.ErrorCode)
+			if kerr.IsRetriable(err) {
+				return false, nil
+			}
+			if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+				return false, fmt.Errorf("resetting group %s: %w", group, err)
+			}
+		}
+		return true, nil
+	})
 }
 
 // nameBroker says what the figures were taken on.
