@@ -91,17 +91,31 @@ type pending struct {
 // InUnit runs fn in a transaction, then the in-transaction reactions to what
 // was emitted, writes the outbox and commits. An error rolls everything back.
 func (db *DB) InUnit(ctx context.Context, fn func(context.Context, *Unit) error) error {
+	return db.InUnitBegun(ctx, readClock, fn)
+}
+
+func readClock(ctx context.Context, tx *sql.Tx) (now time.Time, err error) {
+	var xid string
+	err = tx.QueryRowContext(ctx, `select choreo.troupe_now(), pg_current_xact_id()::text`).Scan(&now, &xid)
+	if err != nil {
+		err = fmt.Errorf("reading the clock: %w", err)
+	}
+	return now, err
+}
+
+// InUnitBegun is InUnit with a first statement of the caller's, which reads the
+// engine's clock and gives the transaction its xid. The transaction has its xid
+// before its outbox ids: the relay's floor rests on that.
+func (db *DB) InUnitBegun(ctx context.Context, begin func(context.Context, *sql.Tx) (time.Time, error),
+	fn func(context.Context, *Unit) error) error {
 	sqlTx, err := db.pool.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("beginning a transaction: %w", err)
 	}
 	defer sqlTx.Rollback() //nolint:errcheck // after a commit it has nothing to do
 	u := &Unit{db: db, sql: sqlTx}
-	// The transaction has its xid before its outbox ids: the relay's floor
-	// rests on that.
-	var xid string
-	if err := sqlTx.QueryRowContext(ctx, `select choreo.troupe_now(), pg_current_xact_id()::text`).Scan(&u.now, &xid); err != nil {
-		return fmt.Errorf("reading the clock: %w", err)
+	if u.now, err = begin(ctx, sqlTx); err != nil {
+		return err
 	}
 	u.now = u.now.UTC()
 	if safeguard.Off("lock then emit") {

@@ -7,6 +7,7 @@ package consume
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -60,11 +61,11 @@ func (a *Applier) home() *choreo.DB { return a.DB.Home(a.Consumer) }
 // log is where a transaction of the consumer reads the log: in itself, unless
 // the log is in another database. There, an event that was published stands in
 // the log for whoever looks later.
-func (a *Applier) log(u *choreo.Unit) choreo.Querier {
+func (a *Applier) log(tx *sql.Tx) choreo.Querier {
 	if home := a.home(); home.Log() != home.Pool() {
 		return home.Log()
 	}
-	return u.SQL()
+	return tx
 }
 
 // culprits are events that failed one after another with one SQLSTATE.
@@ -141,10 +142,10 @@ func (a *Applier) take(ctx context.Context, arrivals []*arrival, tails []broker.
 	counts := Counts{}
 	for more := true; more; {
 		t := &transaction{Applier: a, arrivals: arrivals, tails: tails}
-		err := a.home().InUnit(ctx, t.run)
+		err := a.home().InUnitBegun(ctx, t.begin, t.run)
 		if err != nil && ctx.Err() == nil && !choreo.IsInfrastructure(err) && !choreo.IsBroken(err) && !errors.Is(err, ErrGap) {
 			t = &transaction{Applier: a, arrivals: arrivals, tails: tails, oneByOne: true}
-			err = a.home().InUnit(ctx, t.run)
+			err = a.home().InUnitBegun(ctx, t.begin, t.run)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", a.Consumer.Name, err)
@@ -216,15 +217,17 @@ type transaction struct {
 	tails    []broker.Tail
 	oneByOne bool // the second try: each event under a savepoint
 
+	marks *watermarks
+	busy  bool // the consumer has unfinished steps
+
 	done    []*arrival      // what this transaction took care of
 	reached map[place]int64 // the watermarks that it leaves
 	more    bool            // a hole is not healed to its end yet
 	put     []steps.New
 }
 
-// run locks the watermarks, sorts out what has come before, applies the rest in
-// order and advances. Lock order: watermarks, barriers and lines, steps, then
-// the handler's rows.
+// run sorts out what has come before, applies the rest in order and advances.
+// Lock order: watermarks, barriers and lines, steps, then the handler's rows.
 func (t *transaction) run(ctx context.Context, u *choreo.Unit) error {
 	for _, v := range t.arrivals {
 		v.outcome = v.sorted
@@ -232,10 +235,7 @@ func (t *transaction) run(ctx context.Context, u *choreo.Unit) error {
 	if err := u.Enter(ctx, t.Consumer); err != nil {
 		return err
 	}
-	w, err := t.lockWatermarks(ctx, u)
-	if err != nil {
-		return err
-	}
+	w := t.marks
 	fresh, err := t.sift(ctx, u, w)
 	if err != nil {
 		return err

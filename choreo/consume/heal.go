@@ -16,7 +16,7 @@ const healAtOnce = 2000
 
 // heal reads events of ours that Kafka lost, or expired, before they were read.
 func (t *transaction) heal(ctx context.Context, u *choreo.Unit, p place, from, to int64) ([]*arrival, error) {
-	found, err := t.readLog(ctx, t.log(u), p, from, int(to-from+1))
+	found, err := t.readLog(ctx, t.log(u.SQL()), p, from, int(to-from+1))
 	if err != nil {
 		return nil, err
 	}

@@ -140,6 +140,9 @@ func (t *transaction) enqueue(v *arrival, state string) {
 // busyLines finds the lines of plain reactions that have an unfinished step. A
 // consumer without any, as most are most of the time, costs one look.
 func (t *transaction) busyLines(ctx context.Context, u *choreo.Unit, todo []*arrival) (map[string]bool, error) {
+	if !t.busy {
+		return map[string]bool{}, nil
+	}
 	var lines []string
 	for _, v := range todo {
 		if v.rule.Effect == nil && v.rule.After == 0 {

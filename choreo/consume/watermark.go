@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/lib/pq"
 
@@ -51,10 +52,10 @@ func (v *arrival) offsetPlace() offsetPlace {
 	return offsetPlace{id, v.record.Partition}
 }
 
-// lockWatermarks locks the rows that the batch may move, in one order, making
-// those that are missing. A zombie that wakes after a rebalance finds them
-// moved, and changes nothing.
-func (t *transaction) lockWatermarks(ctx context.Context, u *choreo.Unit) (*watermarks, error) {
+// begin locks the rows that the batch may move, in one order, making those that
+// are missing. A zombie that wakes after a rebalance finds them moved, and
+// changes nothing. It is the first statement of the transaction.
+func (t *transaction) begin(ctx context.Context, tx *sql.Tx) (now time.Time, err error) {
 	w := &watermarks{consumer: t.Consumer.Name, sequences: map[place]int64{},
 		offsets: map[offsetPlace]int64{}, moved: map[place]bool{}, movedOffsets: map[offsetPlace]bool{}}
 	for _, v := range t.arrivals {
@@ -62,52 +63,32 @@ func (t *transaction) lockWatermarks(ctx context.Context, u *choreo.Unit) (*wate
 			w.sequences[v.place] = 0
 		}
 	}
-	ends, err := t.ends(ctx, t.log(u), t.tails)
-	if err != nil {
-		return nil, err
+	if w.ends, err = t.ends(ctx, t.log(tx), t.tails); err != nil {
+		return now, err
 	}
-	w.ends = ends
-	for p := range ends {
+	for p := range w.ends {
 		w.sequences[p] = 0
 	}
-	sources, topics, partitions := unzip(w.sequences)
-	if len(topics) == 0 {
-		return w, nil
-	}
-	const lock = `select w.source, w.topic, w.partition, w.sequence from choreo.watermarks w
-		where w.consumer = $1
-		  and (w.source, w.topic, w.partition) in (select * from unnest($2::text[], $3::text[], $4::int[]))
-		order by w.source, w.topic, w.partition for update`
-	read := func() (int, error) {
-		rows, err := u.SQL().QueryContext(ctx, lock, w.consumer, pq.Array(sources), pq.Array(topics), pq.Array(partitions))
-		if err != nil {
-			return 0, fmt.Errorf("locking watermarks: %w", err)
-		}
-		defer rows.Close()
-		n := 0
-		for ; rows.Next(); n++ {
-			var p place
-			var sequence int64
-			if err := rows.Scan(&p.source, &p.topic, &p.partition, &sequence); err != nil {
-				return 0, err
-			}
-			w.sequences[p] = sequence
-		}
-		return n, rows.Err()
-	}
-	n, err := read()
-	if err != nil || n == len(topics) {
-		return w, err
-	}
-	_, err = u.SQL().ExecContext(ctx, `insert into choreo.watermarks (consumer, source, topic, partition, sequence)
-		select $1, p.source, p.topic, p.partition, 0 from unnest($2::text[], $3::text[], $4::int[]) as p (source, topic, partition)
-		order by p.source, p.topic, p.partition on conflict do nothing`,
-		w.consumer, pq.Array(sources), pq.Array(topics), pq.Array(partitions))
+	places := slices.SortedFunc(maps.Keys(w.sequences), place.compare)
+	sources, topics, partitions := columns(places)
+	var marks pq.Int64Array
+	err = tx.QueryRowContext(ctx, `select * from choreo.begin_batch($1, $2, $3, $4)`,
+		w.consumer, sources, topics, partitions).Scan(&now, &marks, &t.busy)
 	if err != nil {
-		return nil, fmt.Errorf("making watermarks: %w", err)
+		return now, fmt.Errorf("locking watermarks: %w", err)
 	}
-	_, err = read()
-	return w, err
+	for i, p := range places {
+		w.sequences[p] = marks[i]
+	}
+	t.marks = w
+	return now, nil
+}
+
+func columns(places []place) (sources, topics pgarray.Text, partitions pgarray.Int8) {
+	for _, p := range places {
+		sources, topics, partitions = append(sources, p.source), append(topics, p.topic), append(partitions, int64(p.partition))
+	}
+	return sources, topics, partitions
 }
 
 // lockOffsets locks the offset watermark of a foreign record's partition.
@@ -230,42 +211,31 @@ func (t *transaction) genuine(ctx context.Context, u *choreo.Unit, w *watermarks
 	if len(runs) == 0 {
 		return true, nil
 	}
-	var sources, topics pgarray.Text
-	var partitions, from, next pgarray.Int8
-	var want []string
+	places := slices.SortedFunc(maps.Keys(runs), place.compare)
+	sources, topics, partitions := columns(places)
+	var from, next pgarray.Int8
 	after := int64(math.MaxInt64)
-	for p, r := range runs {
-		behind, err := t.DB.LogAfter(ctx, t.log(u), p.stream(), w.sequences[p])
+	for _, p := range places {
+		behind, err := t.DB.LogAfter(ctx, t.log(u.SQL()), p.stream(), w.sequences[p])
 		if err != nil {
 			return false, err
 		}
 		after = min(after, behind)
-		sources, topics, partitions = append(sources, p.source), append(topics, p.topic), append(partitions, int64(p.partition))
-		from, next, want = append(from, r.from), append(next, r.next), append(want, r.ids.String())
+		from, next = append(from, runs[p].from), append(next, runs[p].next)
 	}
-	rows, err := t.log(u).QueryContext(ctx, `
-		select r.i, (select string_agg(l.event_id || ' ', '' order by l.sequence) from choreo.event_log l
-			where l.stream = s.id and l.sequence >= r.first and l.sequence < r.next and l.position > $6)
-		from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) with ordinality
-			as r (source, topic, partition, first, next, i)
-		join choreo.streams s on s.source = r.source and s.topic = r.topic and s.partition = r.partition`,
+	rows, err := t.log(u.SQL()).QueryContext(ctx, `select * from choreo.log_ids($1, $2, $3, $4, $5, $6)`,
 		sources, topics, partitions, from, next, after)
 	if err != nil {
 		return false, fmt.Errorf("comparing events with the log: %w", err)
 	}
 	defer rows.Close()
-	same := 0
-	for rows.Next() {
-		var i int
-		var ids sql.NullString
-		if err := rows.Scan(&i, &ids); err != nil {
+	for i := 0; rows.Next(); i++ {
+		var ids sql.RawBytes
+		if err := rows.Scan(&ids); err != nil || string(ids) != runs[places[i]].ids.String() {
 			return false, err
 		}
-		if ids.String == want[i-1] {
-			same++
-		}
 	}
-	return same == len(want), rows.Err()
+	return rows.Err() == nil, rows.Err()
 }
 
 // unmask finds the events that bear our source and do not stand in the log as
@@ -284,7 +254,7 @@ func (t *transaction) unmask(ctx context.Context, u *choreo.Unit, w *watermarks)
 			sources, topics = append(sources, v.place.source), append(topics, v.place.topic)
 			partitions = append(partitions, int64(v.place.partition))
 			sequences, ids, index = append(sequences, v.meta.Sequence), append(ids, v.meta.ID), append(index, int64(i))
-			behind, err := t.DB.LogAfter(ctx, t.log(u), v.place.stream(), w.sequences[v.place])
+			behind, err := t.DB.LogAfter(ctx, t.log(u.SQL()), v.place.stream(), w.sequences[v.place])
 			if err != nil {
 				return err
 			}
@@ -327,7 +297,7 @@ func (t *transaction) unmask(ctx context.Context, u *choreo.Unit, w *watermarks)
 
 // indexes asks the log for the indexes of some among many.
 func (t *transaction) indexes(ctx context.Context, u *choreo.Unit, query string, args ...any) ([]int, error) {
-	rows, err := t.log(u).QueryContext(ctx, query, args...)
+	rows, err := t.log(u.SQL()).QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("looking events up in the log: %w", err)
 	}
@@ -369,18 +339,15 @@ func (t *transaction) firstOfForeign(ctx context.Context, u *choreo.Unit, w *wat
 
 // advance stores the watermarks that moved.
 func (w *watermarks) advance(ctx context.Context, u *choreo.Unit) error {
-	var sources, topics []string
-	var partitions, sequences []int64
-	for p := range w.moved {
-		sources = append(sources, p.source)
-		topics, partitions = append(topics, p.topic), append(partitions, int64(p.partition))
-		sequences = append(sequences, w.sequences[p])
-	}
-	if len(topics) > 0 {
-		_, err := u.SQL().ExecContext(ctx, `update choreo.watermarks w set sequence = m.sequence
-			from unnest($2::text[], $3::text[], $4::int[], $5::bigint[]) as m (source, topic, partition, sequence)
-			where w.consumer = $1 and w.source = m.source and w.topic = m.topic and w.partition = m.partition`,
-			w.consumer, pq.Array(sources), pq.Array(topics), pq.Array(partitions), pq.Array(sequences))
+	places := slices.SortedFunc(maps.Keys(w.moved), place.compare)
+	if len(places) > 0 {
+		sources, topics, partitions := columns(places)
+		var sequences pgarray.Int8
+		for _, p := range places {
+			sequences = append(sequences, w.sequences[p])
+		}
+		_, err := u.SQL().ExecContext(ctx, `select choreo.advance_watermarks($1, $2, $3, $4, $5)`,
+			w.consumer, sources, topics, partitions, sequences)
 		if err != nil {
 			return fmt.Errorf("advancing watermarks: %w", err)
 		}

@@ -151,6 +151,63 @@ create table choreo.watermarks (
   primary key (consumer, source, topic, partition)
 );
 
+-- What each batch of a consumer begins with, in one round trip and planned once
+-- per session: the clock, the watermarks of some topic partitions, locked in the
+-- order in which they are given, those that are missing made, and whether the
+-- consumer has an unfinished step, looked up when the locks are held.
+-- +goose StatementBegin
+create function choreo.begin_batch(who text, sources text[], topics text[], partitions bigint[],
+  out clock timestamptz, out marks bigint[], out busy boolean) language plpgsql volatile as $$
+declare
+  mark bigint;
+begin
+  perform pg_current_xact_id();
+  clock := choreo.troupe_now();
+  marks := '{}';
+  for i in 1 .. cardinality(topics) loop
+    select w.sequence into mark from choreo.watermarks w
+      where w.consumer = who and w.source = sources[i] and w.topic = topics[i] and w.partition = partitions[i] for update;
+    if not found then
+      insert into choreo.watermarks values (who, sources[i], topics[i], partitions[i], 0) on conflict do nothing;
+      select w.sequence into mark from choreo.watermarks w
+        where w.consumer = who and w.source = sources[i] and w.topic = topics[i] and w.partition = partitions[i] for update;
+    end if;
+    marks := marks || mark;
+  end loop;
+  busy := exists (select from choreo.steps s where s.consumer = who and s.state in ('waiting', 'calling', 'parked')
+    and s.place is not null);
+end
+$$;
+-- +goose StatementEnd
+-- +goose StatementBegin
+create function choreo.advance_watermarks(who text, sources text[], topics text[], partitions bigint[], marks bigint[])
+  returns void language plpgsql volatile as $$
+begin
+  for i in 1 .. cardinality(topics) loop
+    update choreo.watermarks w set sequence = marks[i]
+      where w.consumer = who and w.source = sources[i] and w.topic = topics[i] and w.partition = partitions[i];
+  end loop;
+end
+$$;
+-- +goose StatementEnd
+
+-- The ids that the log has from one sequence of a topic partition to before
+-- another, each with a space behind it; all of them stand behind a position.
+-- +goose StatementBegin
+create function choreo.log_ids(sources text[], topics text[], partitions bigint[], firsts bigint[], nexts bigint[],
+  after bigint)
+  returns setof text language plpgsql stable as $$
+begin
+  for i in 1 .. cardinality(topics) loop
+    return next (select string_agg(l.event_id || ' ', '' order by l.sequence) from choreo.event_log l
+      where l.stream = (select s.id from choreo.streams s
+          where s.source = sources[i] and s.topic = topics[i] and s.partition = partitions[i])
+        and l.sequence >= firsts[i] and l.sequence < nexts[i] and l.position > after);
+  end loop;
+end
+$$;
+-- +goose StatementEnd
+
 -- Of foreign records: the next offset, of one incarnation of a topic.
 create table choreo.foreign_offsets (
   consumer    text not null,
