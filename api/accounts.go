@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"reflect"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"troupe/choreo"
 	"troupe/domain/account"
+	"troupe/views/accountinfo"
 )
 
 // accounts adds sign-up, sign-in, verification and passwords.
@@ -32,7 +34,8 @@ func (s *Server) accounts() {
 	}, s.signIn)
 	register(s, accountsAndStaff, huma.Operation{
 		OperationID: "get-account", Method: http.MethodGet, Path: "/accounts/{id}", Tags: tags,
-		Summary: "Read an account",
+		Summary: "Read an account", Responses: behindResponses(s, reflect.TypeFor[accountBody]()),
+		Description: "From a view, a moment behind: give `seen` to read what you wrote.",
 	}, s.getAccount)
 	register(s, accountsOnly, huma.Operation{
 		OperationID: "request-verification-mail", Method: http.MethodPost, Path: "/accounts/{id}/verification-mails", Tags: tags,
@@ -128,7 +131,15 @@ type accountRequest struct {
 	ID string `path:"id"`
 }
 
-func (s *Server) getAccount(ctx context.Context, in *accountRequest) (*accountAnswer, error) {
+type accountReading struct {
+	ViewRequest
+
+	ID string `path:"id"`
+}
+
+// getAccount reads the view of an account, with what is personal from the
+// account.
+func (s *Server) getAccount(ctx context.Context, in *accountReading) (*viewAnswer[accountBody], error) {
 	if !caller(ctx).mayRead(in.ID) {
 		return nil, errNotFound
 	}
@@ -136,7 +147,20 @@ func (s *Server) getAccount(ctx context.Context, in *accountRequest) (*accountAn
 	if err != nil {
 		return nil, err
 	}
-	return answerAccount(a, Receipt{}), nil
+	status, err := s.seen(ctx, accountinfo.Name, in.ViewRequest)
+	if err != nil {
+		return nil, err
+	}
+	v, err := fresh(ctx, s, in.ID, accountinfo.Find)
+	if err != nil {
+		return nil, err
+	}
+	if v == nil {
+		return answerPending[accountBody](in.ID, string(a.State)), nil
+	}
+	return &viewAnswer[accountBody]{status, viewBody[accountBody]{thing: accountBody{
+		AccountID: v.AccountID, Email: a.Email, Name: a.Name, State: account.State(v.State), Mail: account.Mail(v.Mail),
+	}}}, nil
 }
 
 func (s *Server) requestMail(ctx context.Context, in *accountRequest) (*accountAnswer, error) {

@@ -10,6 +10,7 @@ import (
 
 	"troupe/domain/attachment"
 	"troupe/domain/post"
+	"troupe/views/postlist"
 )
 
 type postFile struct {
@@ -74,6 +75,7 @@ func (s *Server) readPost(ctx context.Context, id string, receipt Receipt) (*pos
 type postsRequest struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
 	Cursor string `query:"cursor" doc:"The next of the answer before"`
+	ViewRequest
 }
 
 // Resolve refuses a cursor that no answer gave.
@@ -94,7 +96,8 @@ type postItem struct {
 }
 
 type postsAnswer struct {
-	Body struct {
+	Status int
+	Body   struct {
 		Items []postItem `json:"items" nullable:"false"`
 		Next  *string    `json:"next" doc:"The cursor of the next page; null at the end"`
 	}
@@ -102,20 +105,24 @@ type postsAnswer struct {
 
 func (s *Server) listPosts(ctx context.Context, in *postsRequest) (*postsAnswer, error) {
 	who := caller(ctx)
-	list, err := post.List(ctx, s.DB.Pool(), post.Listing{
+	status, err := s.seen(ctx, postlist.Name, in.ViewRequest)
+	if err != nil {
+		return nil, err
+	}
+	list, err := postlist.List(ctx, s.DB.ViewsHome().Pool(), postlist.Listing{
 		Author: who.AccountID, All: who.Staff, Before: in.Cursor, Limit: in.Limit + 1,
 	})
 	if err != nil {
 		return nil, err
 	}
-	out := &postsAnswer{}
+	out := &postsAnswer{Status: status}
 	if len(list) > in.Limit {
 		list = list[:in.Limit]
-		out.Body.Next = &list[in.Limit-1].ID
+		out.Body.Next = &list[in.Limit-1].PostID
 	}
 	out.Body.Items = []postItem{}
 	for _, r := range list {
-		out.Body.Items = append(out.Body.Items, postItem{r.ID, r.Title, orNull(r.AuthorID), r.Tags, r.State, r.CreatedAt.UTC()})
+		out.Body.Items = append(out.Body.Items, postItem{r.PostID, r.Title, orNull(r.AuthorID), r.Tags, post.State(r.State), r.CreatedAt})
 	}
 	return out, nil
 }

@@ -14,8 +14,8 @@ import (
 	"troupe/api"
 	"troupe/choreo"
 	"troupe/choreo/embedded/embeddedtest"
-	"troupe/domain"
 	"troupe/events"
+	"troupe/handlers"
 	"troupe/handlers/blog"
 )
 
@@ -206,7 +206,7 @@ func TestCreatePostWithTagsInTransaction(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool, err := sql.Open("postgres", embeddedtest.Database(t, domain.Migrate))
+	pool, err := sql.Open("postgres", embeddedtest.Database(t, handlers.Migrate))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -28,7 +29,8 @@ func (s *Server) orders() {
 	}, s.listOrders)
 	register(s, accountsAndStaff, huma.Operation{
 		OperationID: "get-order", Method: http.MethodGet, Path: "/orders/{id}", Tags: tags,
-		Summary: "Read an order",
+		Summary: "Read an order", Responses: behindResponses(s, reflect.TypeFor[orderBody]()),
+		Description: "From a view, a moment behind: give `seen` to read what you wrote.",
 	}, s.getOrder)
 	register(s, accountsOnly, huma.Operation{
 		OperationID: "cancel-order", Method: http.MethodPost, Path: "/orders/{id}/cancellation", Tags: tags,

@@ -9,6 +9,7 @@ import (
 
 	"troupe/domain/order"
 	"troupe/events"
+	"troupe/views/orderdetails"
 )
 
 type orderBody struct {
@@ -28,8 +29,36 @@ type orderAnswer struct {
 	Body orderBody
 }
 
-func (s *Server) getOrder(ctx context.Context, in *orderRequest) (*orderAnswer, error) {
-	return s.answerOrder(ctx, in.ID, Receipt{})
+type orderReading struct {
+	ViewRequest
+
+	ID string `path:"id"`
+}
+
+// getOrder reads the view of an order, with what is personal from the order.
+func (s *Server) getOrder(ctx context.Context, in *orderReading) (*viewAnswer[orderBody], error) {
+	o, err := order.Read(ctx, s.DB.Pool(), in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if o == nil || !caller(ctx).mayRead(o.AccountID) {
+		return nil, errNotFound
+	}
+	status, err := s.seen(ctx, orderdetails.Name, in.ViewRequest)
+	if err != nil {
+		return nil, err
+	}
+	v, err := fresh(ctx, s, in.ID, orderdetails.Find)
+	if err != nil {
+		return nil, err
+	}
+	if v == nil {
+		return answerPending[orderBody](in.ID, string(o.State)), nil
+	}
+	return &viewAnswer[orderBody]{status, viewBody[orderBody]{thing: orderBody{
+		OrderID: v.OrderID, Lines: v.Lines, Total: v.Total, State: order.State(v.State), RefundStatus: order.RefundStatus(v.RefundStatus),
+		Captured: v.Captured, Refunded: v.Refunded, ShippingInfo: shippingInfo(o.Shipping), Carrier: "none",
+	}}}, nil
 }
 
 // selectOrders reads orders with their payments and where they go.

@@ -9,19 +9,21 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/crypto/bcrypt"
 
 	"troupe/api"
 	"troupe/choreo"
+	"troupe/choreo/consume"
 	"troupe/choreo/embedded/embeddedtest"
 	"troupe/choreo/relay"
 	"troupe/choreo/saga"
-	"troupe/domain"
 	"troupe/domain/account"
 	"troupe/handlers"
 )
@@ -37,7 +39,13 @@ type rig struct {
 	api  *api.Server
 	url  string
 	logs *logBook // what the API logged so far
+
+	relaying sync.Mutex
+	relay    *relay.Relay
 }
+
+// ofViews are the paths of what is read from a view.
+var ofViews = regexp.MustCompile(`^/(orders/.+|accounts/.+|posts(\?.*)?)$`)
 
 // logBook is a log that can be read while it is written.
 type logBook struct {
@@ -73,7 +81,7 @@ func start(t *testing.T, change ...func(*api.Options)) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool, err := sql.Open("postgres", embeddedtest.Database(t, domain.Migrate))
+	pool, err := sql.Open("postgres", embeddedtest.Database(t, handlers.Migrate))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,6 +114,9 @@ type reply struct {
 // or a value.
 func (r *rig) do(method, path, token string, body any) *reply {
 	r.t.Helper()
+	if method == http.MethodGet && ofViews.MatchString(path) {
+		r.project()
+	}
 	var in io.Reader
 	switch b := body.(type) {
 	case nil:
@@ -244,12 +255,50 @@ func (r *rig) sequence() {
 			r.t.Fatal(err)
 		}
 	}
-	if _, err := relay.New(r.db, nil, nil, slog.New(slog.DiscardHandler)).Sequence(r.t.Context()); err != nil {
+	r.relaying.Lock()
+	defer r.relaying.Unlock()
+	if r.relay == nil {
+		r.relay = relay.New(r.db, nil, nil, slog.New(slog.DiscardHandler))
+	}
+	if _, err := r.relay.Sequence(r.t.Context()); err != nil {
 		r.t.Fatal(err)
 	}
 	for n, err := 1, error(nil); n > 0; {
 		if n, err = saga.Advance(r.t.Context(), r.db); err != nil {
 			r.t.Fatal(err)
 		}
+	}
+}
+
+// project brings the views up to date, where a GET is about to read one.
+func (r *rig) project() {
+	r.t.Helper()
+	if r.db.Pool().PingContext(r.t.Context()) != nil {
+		return // the test has closed it
+	}
+	r.sequence()
+	for _, v := range r.db.Flow().Views() {
+		feeder := consume.NewFeeder(&consume.Applier{DB: r.db, Consumer: r.db.Flow().Consumer(v.Name)}, slog.New(slog.DiscardHandler))
+		for n := 1; n > 0; {
+			var err error
+			if n, err = feeder.Feed(r.t.Context()); err != nil {
+				r.t.Fatal(err)
+			}
+		}
+	}
+}
+
+// happened commits facts as a consumer does, in a saga of their own.
+func (r *rig) happened(facts ...choreo.Fact) {
+	r.t.Helper()
+	err := r.db.InUnit(r.t.Context(), func(_ context.Context, u *choreo.Unit) error {
+		cause := choreo.Meta{ID: uuid.NewString(), Source: "/test", Saga: uuid.NewString()}
+		for _, f := range facts {
+			u.For(&choreo.Rule{Consumer: "somebody", Emits: []string{f.FactType()}}, &cause, 0, nil).Emit(f)
+		}
+		return u.Err()
+	})
+	if err != nil {
+		r.t.Fatal(err)
 	}
 }

@@ -16,6 +16,9 @@ import (
 	"troupe/providers/mail"
 	"troupe/providers/payment"
 	"troupe/providers/sms"
+	"troupe/views/accountinfo"
+	"troupe/views/orderdetails"
+	"troupe/views/postlist"
 )
 
 // Outside is what the consumers talk to and the secrets that they hold.
@@ -179,5 +182,18 @@ func Flow(out Outside) (*choreo.Flow, error) {
 		choreo.Final(events.OrderCanceled{}, choreo.Undone),
 		choreo.Final(events.RefundCompleted{}, choreo.Undone),
 		choreo.Final(events.RefundFailed{}, choreo.Owed),
+
+		// ── Views ────────────────────────────────────────────────────────
+		choreo.View(accountinfo.Name, accountinfo.Tables,
+			choreo.Project(accountinfo.Registered), choreo.Project(accountinfo.Verified),
+			choreo.Project(accountinfo.MailRequested), choreo.Project(accountinfo.MailSent), choreo.Project(accountinfo.MailFailed)),
+		choreo.View(postlist.Name, postlist.Tables,
+			choreo.Project(postlist.Created), choreo.Project(postlist.TagsCreated), choreo.Project(postlist.TagsRemoved),
+			choreo.Project(postlist.Published), choreo.Project(postlist.Withdrawn), choreo.Project(postlist.Deleted)),
+		choreo.View(orderdetails.Name, orderdetails.Tables,
+			choreo.Project(orderdetails.Submitted), choreo.Project(orderdetails.Confirmed), choreo.Project(orderdetails.Shipped),
+			choreo.Project(orderdetails.Canceled), choreo.Project(orderdetails.RefundCompleted),
+			choreo.Project(orderdetails.Captured), choreo.Project(orderdetails.Refunded),
+			choreo.Project(orderdetails.RefundNotNeeded), choreo.Project(orderdetails.RefundFailed)),
 	)
 }

@@ -287,6 +287,12 @@ create table choreo.quarantine (
   primary key (topic, topic_id, partition, record_offset)
 );
 
+-- The views that live here, each with the statements that made its tables.
+create table choreo.views (
+  view   text primary key,
+  tables text not null
+);
+
 -- Who is the one active relay.
 create table choreo.leases (
   name   text primary key,

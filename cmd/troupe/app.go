@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -22,6 +23,7 @@ import (
 	"troupe/choreo/relay"
 	"troupe/choreo/saga"
 	"troupe/choreo/steps"
+	"troupe/choreo/view"
 	"troupe/domain"
 	"troupe/handlers"
 	"troupe/providers/blobs"
@@ -37,6 +39,7 @@ type app struct {
 	log    *slog.Logger
 	url    string // of the database, with our limits
 	pool   *sql.DB
+	views  *sql.DB // where views live, nil: here
 	blobs  *blobs.Store
 	flow   *choreo.Flow
 	db     *choreo.DB
@@ -59,10 +62,25 @@ func openApp(ctx context.Context, c *config) (*app, error) {
 	if a.pool, err = openPool(ctx, a.url, c.Connections); err != nil {
 		return nil, err
 	}
-	if err := a.outside(ctx); err != nil {
+	if err := errors.Join(a.openViews(ctx), a.outside(ctx)); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
 	return a, nil
+}
+
+// openViews connects to the database of views, where that is another one.
+func (a *app) openViews(ctx context.Context) error {
+	if a.config.ViewsURL == "" {
+		return nil
+	}
+	url, err := databaseURL(a.config.ViewsURL)
+	if err != nil {
+		return fmt.Errorf("TROUPE_VIEWS_DATABASE_URL: %w", err)
+	}
+	if a.views, err = openPool(ctx, url, a.config.Connections); err != nil {
+		return fmt.Errorf("TROUPE_VIEWS_DATABASE_URL: %w", err)
+	}
+	return nil
 }
 
 func openPool(ctx context.Context, url string, connections int) (*sql.DB, error) {
@@ -123,7 +141,7 @@ func (a *app) outside(ctx context.Context) (err error) {
 
 // openDB makes the engine's handle, once the database is migrated.
 func (a *app) openDB(ctx context.Context) (err error) {
-	a.db, err = choreo.Open(ctx, a.pool, a.flow, choreo.Options{MaxEventBytes: a.config.MaxEvent})
+	a.db, err = choreo.Open(ctx, a.pool, a.flow, choreo.Options{MaxEventBytes: a.config.MaxEvent, Views: a.views})
 	return err
 }
 
@@ -132,13 +150,19 @@ func (a *app) close() error {
 	if a.blobs != nil {
 		errs = append(errs, a.blobs.Close())
 	}
+	if a.views != nil {
+		errs = append(errs, a.views.Close())
+	}
 	return errors.Join(append(errs, a.pool.Close())...)
 }
 
-// migrate brings the database to this version, and registers the consumers
+// migrate brings the databases to this version, and registers the consumers
 // that are new.
 func (a *app) migrate(ctx context.Context) error {
 	if err := domain.Migrate(ctx, a.pool); err != nil {
+		return err
+	}
+	if err := view.Migrate(ctx, cmp.Or(a.views, a.pool), a.flow); err != nil {
 		return err
 	}
 	if err := a.openDB(ctx); err != nil {

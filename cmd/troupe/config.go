@@ -25,6 +25,7 @@ type config struct {
 	Data  string `env:"TROUPE_DATA" flag:"data" usage:"folder of everything that 'troupe up' keeps"`
 
 	DatabaseURL string   `env:"TROUPE_DATABASE_URL"`
+	ViewsURL    string   `env:"TROUPE_VIEWS_DATABASE_URL"` // the database that views live in; empty: the same
 	Connections int      `env:"TROUPE_CONNECTIONS" flag:"connections" usage:"most database connections of this process"`
 	Brokers     []string `env:"TROUPE_KAFKA_BROKERS" flag:"brokers" usage:"Kafka to use, host:port,…"`
 	Prefix      string   `env:"TROUPE_PREFIX" flag:"prefix" usage:"what stands before topics and groups on the broker"`

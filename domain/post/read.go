@@ -61,35 +61,3 @@ func Find(ctx context.Context, pool *sql.DB, id string) (*Reading, error) {
 	}
 	return r, nil
 }
-
-// Listing says which posts to list: published ones, and in any state but
-// deleted those of Author; with All everybody's.
-type Listing struct {
-	Author string // empty: nobody
-	All    bool
-	Before string // a post's id: only what is older; empty: from the newest
-	Limit  int
-}
-
-// List reads posts, newest first, without their contents and files.
-func List(ctx context.Context, pool *sql.DB, l Listing) ([]Reading, error) {
-	rows, err := pool.QueryContext(ctx, `select post_id, `+authorOf+`, title, `+tagsOf+`, state, created_at
-		from blog_posts p
-		where (state = 'published' or state <> 'deleted' and ($1 or author_id = $2 and not anonymous))
-			and ($3 = '' or post_id < $3)
-		order by post_id desc limit $4`, l.All, l.Author, l.Before, l.Limit)
-	if err != nil {
-		return nil, fmt.Errorf("listing posts: %w", err)
-	}
-	defer rows.Close()
-	posts := []Reading{}
-	for rows.Next() {
-		var r Reading
-		err := rows.Scan(&r.ID, &r.AuthorID, &r.Title, pq.Array(&r.Tags), &r.State, &r.CreatedAt)
-		if err != nil {
-			return nil, fmt.Errorf("listing posts: %w", err)
-		}
-		posts = append(posts, r)
-	}
-	return posts, rows.Err()
-}

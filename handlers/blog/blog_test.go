@@ -2,7 +2,6 @@ package blog_test
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"io"
 	"slices"
@@ -11,7 +10,6 @@ import (
 
 	"troupe/choreo"
 	"troupe/choreo/choreotest"
-	"troupe/domain"
 	"troupe/domain/account"
 	"troupe/domain/attachment"
 	"troupe/domain/post"
@@ -31,13 +29,6 @@ type troupe struct {
 	sandbox *sandboxtest.Sandbox
 }
 
-func migrate(ctx context.Context, pool *sql.DB) error {
-	if err := choreo.Migrate(ctx, pool); err != nil {
-		return err
-	}
-	return domain.Migrate(ctx, pool)
-}
-
 func open(t testing.TB) *troupe { return openFlow(t, handlers.Flow) }
 
 func openFlow(t testing.TB, build func(handlers.Outside) (*choreo.Flow, error)) *troupe {
@@ -53,7 +44,7 @@ func openFlow(t testing.TB, build func(handlers.Outside) (*choreo.Flow, error)) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.Stage = choreotest.New(t, flow, migrate)
+	b.Stage = choreotest.New(t, flow, handlers.Migrate)
 	return b
 }
 

@@ -12,6 +12,7 @@ import (
 	"troupe/choreo/choreotest"
 	"troupe/domain/post"
 	"troupe/events"
+	"troupe/handlers"
 	"troupe/handlers/blog"
 )
 
@@ -136,7 +137,7 @@ func TestCreateTagsInTransaction(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := choreotest.New(t, flow, migrate)
+	s := choreotest.New(t, flow, handlers.Migrate)
 	var id string
 	write := func(tags ...string) error {
 		_, err := choreo.Commit(t.Context(), s.DB, "create-post", func(ctx context.Context, tx *choreo.Tx) error {

@@ -1,0 +1,6 @@
+create table accounts (
+  account_id text primary key,
+  verified   boolean not null default false,
+  mail_id    text not null, -- the newest verification mail
+  mail       text not null check (mail in ('pending', 'sent', 'failed'))
+);
