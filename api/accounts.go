@@ -147,7 +147,7 @@ func (s *Server) getAccount(ctx context.Context, in *accountReading) (*viewAnswe
 	if err != nil {
 		return nil, err
 	}
-	status, err := s.seen(ctx, accountinfo.Name, in.ViewRequest)
+	status, err := s.seen(ctx, accountinfo.Name, in.ID, in.ViewRequest)
 	if err != nil {
 		return nil, err
 	}

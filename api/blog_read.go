@@ -105,7 +105,7 @@ type postsAnswer struct {
 
 func (s *Server) listPosts(ctx context.Context, in *postsRequest) (*postsAnswer, error) {
 	who := caller(ctx)
-	status, err := s.seen(ctx, postlist.Name, in.ViewRequest)
+	status, err := s.seen(ctx, postlist.Name, "", in.ViewRequest)
 	if err != nil {
 		return nil, err
 	}

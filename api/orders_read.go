@@ -44,7 +44,7 @@ func (s *Server) getOrder(ctx context.Context, in *orderReading) (*viewAnswer[or
 	if o == nil || !caller(ctx).mayRead(o.AccountID) {
 		return nil, errNotFound
 	}
-	status, err := s.seen(ctx, orderdetails.Name, in.ViewRequest)
+	status, err := s.seen(ctx, orderdetails.Name, in.ID, in.ViewRequest)
 	if err != nil {
 		return nil, err
 	}

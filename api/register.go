@@ -25,6 +25,9 @@ func register[I, O any](s *Server, who access, op huma.Operation, handle func(co
 		if err != nil {
 			return nil, s.problemOf(ctx, err)
 		}
+		if c, ok := any(out).(interface{ event() string }); ok && c.event() != "" && caller(ctx).AccountID != "" {
+			s.written.Note(caller(ctx).AccountID, c.event())
+		}
 		return out, nil
 	})
 }
@@ -36,6 +39,8 @@ type Receipt struct {
 	Saga     string `header:"Troupe-Saga" doc:"Id of the saga that goes on"`
 	Location string `header:"Location" doc:"Where the saga can be read"`
 }
+
+func (r Receipt) event() string { return r.Event }
 
 // settled is the receipt of a command that nothing goes on behind.
 func settled(r choreo.Receipt) Receipt { return Receipt{Event: r.EventID} }

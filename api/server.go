@@ -41,6 +41,7 @@ type Server struct {
 	handler   http.Handler
 	refusals  []refusal
 	passwords *account.Passwords
+	written   choreo.Recent // the last event of each account's commands
 
 	stopping chan struct{} // closed when long polls have to end
 	stop     sync.Once

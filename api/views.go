@@ -25,11 +25,31 @@ type ViewRequest struct {
 }
 
 // seen waits until a view has passed the event that the client has seen, and
-// gives the status of the answer: 202 where the time was up.
-func (s *Server) seen(ctx context.Context, name string, in ViewRequest) (status int, err error) {
+// gives the status of the answer: 202 where the time was up. Where the client
+// names none, it waits a little for what this process has just written: under
+// the key, and for the caller.
+func (s *Server) seen(ctx context.Context, name, key string, in ViewRequest) (status int, err error) {
 	v := s.DB.Flow().View(name)
-	if in.Seen == "" || v == nil {
+	if v == nil {
 		return http.StatusOK, nil
+	}
+	if in.Seen == "" {
+		recent := []string{s.written.Last(caller(ctx).AccountID)}
+		for _, topic := range s.DB.Flow().Consumer(name).Topics() {
+			recent = append(recent, s.DB.LastOf(topic, key))
+		}
+		_, err := view.Until(ctx, mostFresh, func(ctx context.Context) (passed bool, err error) {
+			for len(recent) > 0 {
+				if recent[0] != "" {
+					if passed, err = view.Passed(ctx, s.DB, v, recent[0]); !passed {
+						return false, err
+					}
+				}
+				recent = recent[1:]
+			}
+			return true, nil
+		})
+		return http.StatusOK, err
 	}
 	passed, err := view.Until(ctx, mostSeen, func(ctx context.Context) (bool, error) { return view.Passed(ctx, s.DB, v, in.Seen) })
 	if passed {

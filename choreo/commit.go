@@ -135,6 +135,7 @@ func (db *DB) InUnitBegun(ctx context.Context, begin func(context.Context, *sql.
 		return fmt.Errorf("committing: %w", err)
 	}
 	if emitted {
+		u.noteRecent()
 		db.hint()
 	}
 	return nil

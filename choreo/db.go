@@ -26,6 +26,7 @@ type Options struct {
 	Random        io.Reader // for ids of commands; crypto/rand by default
 	MaxEventBytes int       // of a fact with its headers; 900 KiB by default
 	Views         *sql.DB   // the database that views live in; nil: this one
+	Recent        bool      // remember what was just committed, for LastOf
 }
 
 // DB is a database of the choreography. It is safe for concurrent use.
@@ -37,6 +38,7 @@ type DB struct {
 	maxBytes int
 	log      *sql.DB // of the database that holds the log: pool, but in a database of views
 	views    *DB     // nil where views live here
+	recent   *Recent // nil: nothing is remembered
 
 	cuts cuts
 
@@ -59,6 +61,9 @@ func Open(ctx context.Context, pool *sql.DB, flow *Flow, o Options) (*DB, error)
 		return nil, fmt.Errorf("reading which database this is (run `troupe migrate` first?): %w", err)
 	}
 	db.source, db.log = sourceOf(id, epoch), pool
+	if o.Recent {
+		db.recent = &Recent{}
+	}
 	if o.Views != nil {
 		db.views = &DB{pool: o.Views, flow: flow, source: db.source, random: db.random, maxBytes: db.maxBytes, log: pool}
 	}

@@ -33,8 +33,8 @@ type Stage struct {
 
 // New makes a stage. migrate is a named function that makes the engine's tables,
 // by choreo.Migrate, and those that the handlers use; it runs once for all
-// tests of a binary.
-func New(t testing.TB, flow *choreo.Flow, migrate func(context.Context, *sql.DB) error) *Stage {
+// tests of a binary. change may change the options of the database handle.
+func New(t testing.TB, flow *choreo.Flow, migrate func(context.Context, *sql.DB) error, change ...func(*choreo.Options)) *Stage {
 	t.Helper()
 	pool, err := sql.Open("postgres", embeddedtest.Database(t, migrate))
 	if err != nil {
@@ -42,7 +42,11 @@ func New(t testing.TB, flow *choreo.Flow, migrate func(context.Context, *sql.DB)
 	}
 	pool.SetMaxOpenConns(20)
 	t.Cleanup(func() { _ = pool.Close() })
-	db, err := choreo.Open(t.Context(), pool, flow, choreo.Options{})
+	var o choreo.Options
+	for _, c := range change {
+		c(&o)
+	}
+	db, err := choreo.Open(t.Context(), pool, flow, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -141,7 +141,7 @@ func (a *app) outside(ctx context.Context) (err error) {
 
 // openDB makes the engine's handle, once the database is migrated.
 func (a *app) openDB(ctx context.Context) (err error) {
-	a.db, err = choreo.Open(ctx, a.pool, a.flow, choreo.Options{MaxEventBytes: a.config.MaxEvent, Views: a.views})
+	a.db, err = choreo.Open(ctx, a.pool, a.flow, choreo.Options{MaxEventBytes: a.config.MaxEvent, Views: a.views, Recent: true})
 	return err
 }
 
