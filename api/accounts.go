@@ -143,11 +143,11 @@ func (s *Server) getAccount(ctx context.Context, in *accountReading) (*viewAnswe
 	if !caller(ctx).mayRead(in.ID) {
 		return nil, errNotFound
 	}
-	a, err := account.Get(ctx, s.DB.Pool(), in.ID)
+	status, err := s.seen(ctx, accountinfo.Name, in.ID, in.ViewRequest)
 	if err != nil {
 		return nil, err
 	}
-	status, err := s.seen(ctx, accountinfo.Name, in.ID, in.ViewRequest)
+	a, err := account.Get(ctx, s.DB.Pool(), in.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -37,16 +37,16 @@ type orderReading struct {
 
 // getOrder reads the view of an order, with what is personal from the order.
 func (s *Server) getOrder(ctx context.Context, in *orderReading) (*viewAnswer[orderBody], error) {
+	status, err := s.seen(ctx, orderdetails.Name, in.ID, in.ViewRequest)
+	if err != nil {
+		return nil, err
+	}
 	o, err := order.Read(ctx, s.DB.Pool(), in.ID)
 	if err != nil {
 		return nil, err
 	}
 	if o == nil || !caller(ctx).mayRead(o.AccountID) {
 		return nil, errNotFound
-	}
-	status, err := s.seen(ctx, orderdetails.Name, in.ID, in.ViewRequest)
-	if err != nil {
-		return nil, err
 	}
 	v, err := fresh(ctx, s, in.ID, orderdetails.Find)
 	if err != nil {
@@ -57,7 +57,7 @@ func (s *Server) getOrder(ctx context.Context, in *orderReading) (*viewAnswer[or
 	}
 	return &viewAnswer[orderBody]{status, viewBody[orderBody]{thing: orderBody{
 		OrderID: v.OrderID, Lines: v.Lines, Total: v.Total, State: order.State(v.State), RefundStatus: order.RefundStatus(v.RefundStatus),
-		Captured: v.Captured, Refunded: v.Refunded, ShippingInfo: shippingInfo(o.Shipping), Carrier: "none",
+		Captured: v.Captured, Refunded: v.Refunded, ShippingInfo: shippingInfo(o.Shipping), Carrier: order.CarrierState(v.Carrier),
 	}}}, nil
 }
 

@@ -186,14 +186,16 @@ func Flow(out Outside) (*choreo.Flow, error) {
 		// ── Views ────────────────────────────────────────────────────────
 		choreo.View(accountinfo.Name, accountinfo.Tables,
 			choreo.Project(accountinfo.Registered), choreo.Project(accountinfo.Verified),
-			choreo.Project(accountinfo.MailRequested), choreo.Project(accountinfo.MailSent), choreo.Project(accountinfo.MailFailed)),
+			choreo.Project(accountinfo.MailRequested), choreo.Project(accountinfo.MailSent), choreo.Project(accountinfo.MailFailed),
+			choreo.Project(accountinfo.DeletionRequested), choreo.Project(accountinfo.Restored), choreo.Project(accountinfo.Erased)),
 		choreo.View(postlist.Name, postlist.Tables,
 			choreo.Project(postlist.Created), choreo.Project(postlist.TagsCreated), choreo.Project(postlist.TagsRemoved),
-			choreo.Project(postlist.Published), choreo.Project(postlist.Withdrawn), choreo.Project(postlist.Deleted)),
+			choreo.Project(postlist.Published), choreo.Project(postlist.Withdrawn), choreo.Project(postlist.Deleted), choreo.Project(postlist.AuthorErased)),
 		choreo.View(orderdetails.Name, orderdetails.Tables,
 			choreo.Project(orderdetails.Submitted), choreo.Project(orderdetails.Confirmed), choreo.Project(orderdetails.Shipped),
 			choreo.Project(orderdetails.Canceled), choreo.Project(orderdetails.RefundCompleted),
 			choreo.Project(orderdetails.Captured), choreo.Project(orderdetails.Refunded),
-			choreo.Project(orderdetails.RefundNotNeeded), choreo.Project(orderdetails.RefundFailed)),
+			choreo.Project(orderdetails.RefundNotNeeded), choreo.Project(orderdetails.RefundFailed),
+			choreo.Project(orderdetails.ShippingChanged), choreo.Project(orderdetails.CarrierSynced), choreo.Project(orderdetails.CarrierFailed)),
 	)
 }

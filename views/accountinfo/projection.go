@@ -48,6 +48,21 @@ func MailFailed(ctx context.Context, tx *choreo.Tx, e choreo.Event[events.Verifi
 		e.Fact.AccountID, e.Fact.MailID)
 }
 
+// DeletionRequested closes it, unless it is erased.
+func DeletionRequested(ctx context.Context, tx *choreo.Tx, e choreo.Event[events.AccountDeletionRequested]) error {
+	return exec(ctx, tx, `update accounts set leaving = 'closing' where account_id = $1 and leaving <> 'erased'`, e.Fact.AccountID)
+}
+
+// Restored opens a closing one again.
+func Restored(ctx context.Context, tx *choreo.Tx, e choreo.Event[events.AccountRestored]) error {
+	return exec(ctx, tx, `update accounts set leaving = '' where account_id = $1 and leaving = 'closing'`, e.Fact.AccountID)
+}
+
+// Erased ends it.
+func Erased(ctx context.Context, tx *choreo.Tx, e choreo.Event[events.AccountErased]) error {
+	return exec(ctx, tx, `update accounts set leaving = 'erased' where account_id = $1`, e.Fact.AccountID)
+}
+
 func exec(ctx context.Context, tx *choreo.Tx, query string, args ...any) error {
 	_, err := tx.ExecContext(ctx, query, args...)
 	return err

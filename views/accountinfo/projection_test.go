@@ -20,6 +20,8 @@ func TestAccountInfo(t *testing.T) {
 	registered := events.AccountRegistered{AccountID: "a", MailID: "m1"}
 	again := events.VerificationMailRequested{AccountID: "a", MailID: "m2"}
 	verified := events.AccountVerified{AccountID: "a"}
+	deletion, restored := events.AccountDeletionRequested{AccountID: "a"}, events.AccountRestored{AccountID: "a"}
+	erased := events.AccountErased{AccountID: "a"}
 	sent := func(mail string) choreo.Fact { return events.VerificationMailSent{AccountID: "a", MailID: mail} }
 	failed := func(mail string) choreo.Fact {
 		return events.VerificationMailFailed{AccountID: "a", MailID: mail, Reason: "refused"}
@@ -37,6 +39,11 @@ func TestAccountInfo(t *testing.T) {
 		"an older mail fails later":       {[]choreo.Fact{registered, again, sent("m2"), failed("m1")}, "unverified", "sent"},
 		"an older mail is sent later":     {[]choreo.Fact{registered, again, sent("m1")}, "unverified", "pending"},
 		"verified":                        {[]choreo.Fact{registered, sent("m1"), verified}, "active", "sent"},
+		"closing":                         {[]choreo.Fact{registered, verified, deletion}, "closing", "pending"},
+		"restored":                        {[]choreo.Fact{registered, verified, deletion, restored}, "active", "pending"},
+		"restored, never verified":        {[]choreo.Fact{registered, deletion, restored}, "unverified", "pending"},
+		"erased":                          {[]choreo.Fact{registered, verified, deletion, erased}, "erased", "pending"},
+		"erased, and it goes on":          {[]choreo.Fact{registered, erased, deletion, restored}, "erased", "pending"},
 		"a mail before anybody signed up": {[]choreo.Fact{sent("m1")}, "", ""},
 	} {
 		for range 2 { // all of it comes again, as other events

@@ -16,7 +16,7 @@ type Account struct {
 func Find(ctx context.Context, pool *sql.DB, accountID string) (*Account, error) {
 	a := &Account{}
 	err := pool.QueryRowContext(ctx, `
-		select account_id, case when verified then 'active' else 'unverified' end, mail
+		select account_id, case when leaving <> '' then leaving when verified then 'active' else 'unverified' end, mail
 		from account_info.accounts where account_id = $1`, accountID).Scan(&a.AccountID, &a.State, &a.Mail)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil

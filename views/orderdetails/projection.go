@@ -52,6 +52,24 @@ func RefundCompleted(ctx context.Context, tx *choreo.Tx, e choreo.Event[events.R
 	return exec(ctx, tx, `update orders set settled = true where order_id = $1 and state = 'canceled'`, e.Fact.OrderID)
 }
 
+// ShippingChanged puts a change of where it goes in the place of older ones.
+func ShippingChanged(ctx context.Context, tx *choreo.Tx, e choreo.Event[events.ShippingInfoChanged]) error {
+	return exec(ctx, tx, `update orders set change_id = $2, version = $3, carrier = 'pending' where order_id = $1 and version < $3`,
+		e.Fact.OrderID, e.Fact.ChangeID, e.Fact.Version)
+}
+
+// CarrierSynced notes that the carrier took the newest change.
+func CarrierSynced(ctx context.Context, tx *choreo.Tx, e choreo.Event[events.CarrierSynced]) error {
+	return exec(ctx, tx, `update orders set carrier = 'synced' where order_id = $1 and change_id = $2 and carrier = 'pending'`,
+		e.Fact.OrderID, e.Fact.ChangeID)
+}
+
+// CarrierFailed notes that the carrier would not have the newest change.
+func CarrierFailed(ctx context.Context, tx *choreo.Tx, e choreo.Event[events.CarrierSyncFailed]) error {
+	return exec(ctx, tx, `update orders set carrier = 'failed' where order_id = $1 and change_id = $2 and carrier = 'pending'`,
+		e.Fact.OrderID, e.Fact.ChangeID)
+}
+
 // Captured notes what was taken.
 func Captured(ctx context.Context, tx *choreo.Tx, e choreo.Event[events.PaymentCaptured]) error {
 	return exec(ctx, tx, `insert into payments as p (order_id, captured) values ($1, $2)

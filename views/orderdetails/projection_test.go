@@ -129,3 +129,36 @@ func TestACancellationStartsTheRefundAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// What the carrier knows is that of the newest change.
+func TestTheCarrierOfAnOrder(t *testing.T) {
+	t.Parallel()
+	s := stage(t)
+	changed := func(o, id string, version int) choreo.Fact {
+		return events.ShippingInfoChanged{OrderID: o, ChangeID: id, Version: version}
+	}
+	synced := func(o, id string) choreo.Fact { return events.CarrierSynced{OrderID: o, ChangeID: id} }
+	failed := func(o, id string) choreo.Fact {
+		return events.CarrierSyncFailed{OrderID: o, ChangeID: id, Reason: "refused"}
+	}
+	for o, c := range map[string]struct {
+		facts []choreo.Fact
+		want  string
+	}{
+		"o1": {nil, "none"},
+		"o2": {[]choreo.Fact{changed("o2", "c1", 2)}, "pending"},
+		"o3": {[]choreo.Fact{changed("o3", "c1", 2), synced("o3", "c1")}, "synced"},
+		"o4": {[]choreo.Fact{changed("o4", "c1", 2), failed("o4", "c1")}, "failed"},
+		"o5": {[]choreo.Fact{changed("o5", "c1", 2), changed("o5", "c2", 3), failed("o5", "c1")}, "pending"},
+		"o6": {[]choreo.Fact{changed("o6", "c1", 2), failed("o6", "c1"), changed("o6", "c2", 3), synced("o6", "c2")}, "synced"},
+	} {
+		for range 2 { // all of it comes again, as other events
+			for _, f := range append([]choreo.Fact{facts(o)["submitted"]}, c.facts...) {
+				s.When(orderdetails.Name, f, "")
+			}
+		}
+		if got := find(t, s, o); got.Carrier != c.want {
+			t.Errorf("%v: the carrier is %s, want %s", c.facts, got.Carrier, c.want)
+		}
+	}
+}

@@ -17,6 +17,7 @@ type Order struct {
 	Total               events.Money
 	State, RefundStatus string
 	Captured, Refunded  events.Money
+	Carrier             string
 }
 
 // Find reads an order; nil where the view has none of that id yet.
@@ -31,10 +32,10 @@ func Find(ctx context.Context, pool *sql.DB, orderID string) (*Order, error) {
 				when o.settled and p.refund = 'not-needed' then 'none'
 				when p.refund = 'failed' then 'failed'
 				else 'started' end,
-			coalesce(p.captured, 0), coalesce(p.refunded, 0)
+			coalesce(p.captured, 0), coalesce(p.refunded, 0), o.carrier
 		from order_details.orders o left join order_details.payments p using (order_id) where o.order_id = $1`, orderID).
 		Scan(&o.OrderID, &o.AccountID, &lines, &o.Total.Currency, &o.Total.Amount, &o.State, &o.RefundStatus,
-			&o.Captured.Amount, &o.Refunded.Amount)
+			&o.Captured.Amount, &o.Refunded.Amount, &o.Carrier)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}

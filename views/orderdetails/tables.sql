@@ -6,7 +6,10 @@ create table orders (
   currency   text not null,
   total      bigint not null,
   state      text not null check (state in ('submitted', 'confirmed', 'canceled', 'shipped')),
-  settled    boolean not null default false -- nothing is owed to the buyer any more
+  settled    boolean not null default false, -- nothing is owed to the buyer any more
+  change_id  text not null default '',          -- the newest of where it goes
+  version    integer not null default 0,        -- of that change
+  carrier    text not null default 'none' check (carrier in ('none', 'pending', 'synced', 'failed'))
 );
 
 -- What the topic payments tells: apart from the order, since neither topic waits

@@ -24,7 +24,8 @@ var Tables string
 func Created(ctx context.Context, tx *choreo.Tx, e choreo.Event[events.PostCreated]) error {
 	tags := append([]string{}, e.Fact.TagNames...)
 	return exec(ctx, tx, `insert into posts (post_id, author_id, title, tags, state, created_at)
-		values ($1, $2, $3, $4, 'processing', $5) on conflict do nothing`,
+		values ($1, case when exists (select from erased where author_id = $2) then '' else $2 end, $3, $4, 'processing', $5)
+		on conflict do nothing`,
 		e.Fact.PostID, e.Fact.AuthorID, e.Fact.Title, pq.Array(tags), e.Time)
 }
 
@@ -54,6 +55,15 @@ func Withdrawn(ctx context.Context, tx *choreo.Tx, e choreo.Event[events.PostWit
 // not bring it back.
 func Deleted(ctx context.Context, tx *choreo.Tx, e choreo.Event[events.PostDeleted]) error {
 	return exec(ctx, tx, `update posts set state = 'deleted', title = '', tags = '{}' where post_id = $1`, e.Fact.PostID)
+}
+
+// AuthorErased leaves the author's posts without author, also those that the
+// view hears of later: accounts have a topic of their own.
+func AuthorErased(ctx context.Context, tx *choreo.Tx, e choreo.Event[events.AccountErased]) error {
+	if err := exec(ctx, tx, `insert into erased (author_id) values ($1) on conflict do nothing`, e.Fact.AccountID); err != nil {
+		return err
+	}
+	return exec(ctx, tx, `update posts set author_id = '' where author_id = $1`, e.Fact.AccountID)
 }
 
 func exec(ctx context.Context, tx *choreo.Tx, query string, args ...any) error {

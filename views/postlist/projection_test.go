@@ -23,6 +23,7 @@ func TestPostList(t *testing.T) {
 	tags := events.TagsCreated{PostID: "p", Tags: []string{"kafka", "new"}}
 	published, withdrawn := events.PostPublished{PostID: "p"}, events.PostWithdrawn{PostID: "p", AuthorID: "a", Reason: "why"}
 	deleted, removed := events.PostDeleted{PostID: "p"}, events.TagsRemoved{PostID: "p"}
+	var erased choreo.Fact = events.AccountErased{AccountID: "a"}
 	for name, c := range map[string]struct {
 		facts []choreo.Fact
 		state string // empty: not listed
@@ -36,8 +37,14 @@ func TestPostList(t *testing.T) {
 		"published, then withdrawn":   {[]choreo.Fact{created, published, withdrawn}, "published", []string{"go", "kafka"}},
 		"deleted":                     {[]choreo.Fact{created, tags, published, deleted, removed}, "", nil},
 		"deleted, then created again": {[]choreo.Fact{created, deleted, created}, "", nil},
+		"its author is erased":        {[]choreo.Fact{created, published, erased}, "published", []string{"go", "kafka"}},
+		"its author was erased":       {[]choreo.Fact{erased, created}, "processing", []string{"go", "kafka"}},
 		"published before it is":      {[]choreo.Fact{published}, "", nil},
 	} {
+		author := "a"
+		if slices.ContainsFunc(c.facts, func(f choreo.Fact) bool { return f.FactType() == erased.FactType() }) {
+			author = ""
+		}
 		for range 2 { // all of it comes again, as other events
 			for _, f := range c.facts {
 				r := s.When(postlist.Name, f, "")
@@ -53,10 +60,10 @@ func TestPostList(t *testing.T) {
 		case c.state == "" && len(list) > 0:
 			t.Errorf("%s: listed as %+v", name, list)
 		case c.state != "" && (len(list) != 1 || list[0].State != c.state || !slices.Equal(list[0].Tags, c.tags) ||
-			list[0].Title != "A title" || list[0].AuthorID != "a" || list[0].CreatedAt.IsZero()):
+			list[0].Title != "A title" || list[0].AuthorID != author || list[0].CreatedAt.IsZero()):
 			t.Errorf("%s: listed as %+v, want %s %q", name, list, c.state, c.tags)
 		}
-		if _, err := s.DB.Pool().ExecContext(t.Context(), `delete from post_list.posts`); err != nil {
+		if _, err := s.DB.Pool().ExecContext(t.Context(), `truncate post_list.posts, post_list.erased`); err != nil {
 			t.Fatal(err)
 		}
 	}

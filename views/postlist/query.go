@@ -32,7 +32,7 @@ func List(ctx context.Context, pool *sql.DB, l Listing) ([]Post, error) {
 			(select * from post_list.posts where not $1 and state = 'published' and ($3 = '' or post_id < $3)
 				order by post_id desc limit $4)
 			union all
-			(select * from post_list.posts where not $1 and author_id = $2 and state in ('processing', 'withdrawn')
+			(select * from post_list.posts where not $1 and author_id = $2 and $2 <> '' and state in ('processing', 'withdrawn')
 				and ($3 = '' or post_id < $3) order by post_id desc limit $4)
 			union all
 			(select * from post_list.posts where $1 and state <> 'deleted' and ($3 = '' or post_id < $3)

@@ -7,6 +7,10 @@ create table posts (
   created_at timestamptz not null
 );
 
+-- Authors whose accounts are erased: their posts stay without author.
+create table erased (author_id text primary key);
+create index posts_author on posts (author_id);
+
 -- One for each reader: everybody, an author, staff. Each page reads as many rows
 -- as it has.
 create index posts_published on posts (post_id) where state = 'published';
