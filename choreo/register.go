@@ -22,6 +22,9 @@ func Register(ctx context.Context, db *DB) error {
 			return fmt.Errorf("registering consumers: %w", err)
 		}
 		for _, c := range db.flow.Consumers() {
+			if db.Home(c) != db {
+				continue // its watermarks are elsewhere, and no day of the log is kept for it
+			}
 			var fresh bool
 			err := u.sql.QueryRowContext(ctx, `insert into choreo.consumers (consumer, topics, local, registered_at)
 				values ($1, $2, $3, $4)

@@ -62,28 +62,32 @@ func makeTables(ctx context.Context, tx *sql.Tx, v *choreo.ViewLine, schema stri
 
 // Passed tells whether the view has taken the event, or need not: it follows
 // none of the topics that the event is of. An event that is not sequenced yet,
-// or of which nothing is known, is not passed.
+// or of which nothing is known, is not passed. Of foreign events it is known for
+// as long as the inbox keeps them.
 func Passed(ctx context.Context, db *choreo.DB, v *choreo.ViewLine, eventID string) (bool, error) {
 	consumer := db.Flow().Consumer(v.Name)
-	var source, topic string
-	var partition int32
-	var sequence int64
-	err := db.Log().QueryRowContext(ctx, `select s.source, s.topic, s.partition, l.sequence
-		from choreo.event_log l join choreo.streams s on s.id = l.stream where l.event_id = $1`, eventID).
-		Scan(&source, &topic, &partition, &sequence)
+	var source, typ string
+	var partition, sequence int64
+	err := db.Log().QueryRowContext(ctx, `
+		select coalesce(s.source, l.source), l.type, coalesce(s.partition, 0), coalesce(l.sequence, 0)
+		from choreo.event_log l left join choreo.streams s on s.id = l.stream
+		where l.event_id = $1 order by l.stream nulls last limit 1`, eventID).Scan(&source, &typ, &partition, &sequence)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
 	if err != nil {
 		return false, fmt.Errorf("looking for event %s: %w", eventID, err)
 	}
+	topic := choreo.Topic(typ)
 	if !slices.Contains(consumer.Topics(), topic) {
 		return true, nil
 	}
 	var passed bool
 	err = db.Home(consumer).Pool().QueryRowContext(ctx, `
-		select coalesce((select w.sequence >= $5 from choreo.watermarks w
-				where w.consumer = $1 and w.source = $2 and w.topic = $3 and w.partition = $4), false)
+		select case when $5 > 0
+				then exists (select from choreo.watermarks w where w.consumer = $1 and w.source = $2 and w.topic = $3
+					and w.partition = $4 and w.sequence >= $5)
+				else exists (select from choreo.inbox i where i.consumer = $1 and i.source = $2 and i.event_id = $6) end
 			and not exists (select from choreo.steps where consumer = $1 and source = $2 and event_id = $6
 				and state in ('waiting', 'calling', 'parked', 'unknown'))`,
 		v.Name, source, topic, partition, sequence, eventID).Scan(&passed)
