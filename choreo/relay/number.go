@@ -173,6 +173,10 @@ func moveToLog(ctx context.Context, tx *sql.Tx, facts []*fact) error {
 	for i, f := range facts {
 		ids[i], positions[i], streams[i], sequences[i] = f.id, f.position, f.stream, f.sequence
 	}
+	synchronous := "on" // whatever the database's default is
+	if safeguard.Off("synchronous sequencing") {
+		synchronous = "off"
+	}
 	var moved int
 	err := tx.QueryRowContext(ctx, `
 		with gone as (delete from choreo.outbox where id = any ($1::bigint[])
@@ -183,7 +187,8 @@ func moveToLog(ctx context.Context, tx *sql.Tx, facts []*fact) error {
 				g.ran_in, g.traceparent, g.at, g.data
 			from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) as x (id, position, stream, sequence)
 			join gone g using (id) returning 1)
-		select (select count(*) from moved) from (select pg_notify($5, '')) n`, ids, positions, streams, sequences, choreo.LogChannel).Scan(&moved)
+		select (select count(*) from moved) from (select pg_notify($5, ''), set_config('synchronous_commit', $6, true)) n`,
+		ids, positions, streams, sequences, choreo.LogChannel, synchronous).Scan(&moved)
 	if err == nil && moved != n {
 		err = fmt.Errorf("only %d are in the outbox", moved)
 	}
