@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+	"time"
 
 	"troupe/choreo"
 	"troupe/choreo/choreotest"
@@ -30,7 +31,11 @@ func TestWhatWasPublishedSurvivesACrashOfPostgres(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = pg.Stop(context.Background()) }) //nolint:usetesting // the test's has ended by then
+		t.Cleanup(func() { // the test's own context has ended by then
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			_ = pg.Stop(ctx)
+		})
 		pool, err := sql.Open("postgres", pg.URL())
 		if err != nil {
 			t.Fatal(err)

@@ -36,6 +36,7 @@ func (r *Relay) verify(ctx context.Context) error {
 	for _, s := range streams {
 		to := mark{s.forwarded, s.offset}
 		err := r.reader.ReadFrom(ctx, s.topic, s.partition, s.offset, func(record *wire.Record) error {
+			to.nextOffset = record.Offset + 1
 			m, _, err := wire.Parse(record)
 			if err != nil || m.Source != r.db.Source() || m.Sequence != to.sequence+1 {
 				return nil //nolint:nilerr // no fact of ours, or none that follows: a forged sequence does not stop us
@@ -43,13 +44,13 @@ func (r *Relay) verify(ctx context.Context) error {
 			if m.Sequence > s.head {
 				return fmt.Errorf("%w (%s/%d holds sequence %d, the log ends at %d)", ErrRewound, s.topic, s.partition, m.Sequence, s.head)
 			}
-			to = mark{m.Sequence, record.Offset + 1}
+			to.sequence = m.Sequence
 			return nil
 		})
 		if err != nil {
 			return fmt.Errorf("reading %s/%d back: %w", s.topic, s.partition, err)
 		}
-		if to.sequence > s.forwarded {
+		if to.nextOffset > s.offset {
 			if err := r.advance(ctx, map[int]mark{s.id: to}); err != nil {
 				return err
 			}
@@ -62,7 +63,17 @@ func (r *Relay) verify(ctx context.Context) error {
 	return nil
 }
 
+// streams are those of every partition there is: also where the log has nothing,
+// Kafka may hold a fact that this database has lost.
 func (r *Relay) streams(ctx context.Context) ([]known, error) {
+	_, err := r.db.Pool().ExecContext(ctx, `
+		with s as (insert into choreo.streams (source, topic, partition)
+			select $1, topic, p from choreo.topics, generate_series(0, partitions - 1) p order by topic, p
+			on conflict do nothing returning id)
+		insert into choreo.forwarded (stream, sequence) select id, 0 from s`, r.db.Source())
+	if err != nil {
+		return nil, fmt.Errorf("making streams: %w", err)
+	}
 	rows, err := r.db.Pool().QueryContext(ctx, `select s.id, s.partition, s.topic, s.head, f.sequence, f.next_offset
 		from choreo.streams s join choreo.forwarded f on f.stream = s.id
 		where s.source = $1 order by s.topic, s.partition`, r.db.Source())
