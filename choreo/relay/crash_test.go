@@ -41,7 +41,7 @@ func TestWhatWasPublishedSurvivesACrashOfPostgres(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = pool.Close() })
-		for _, q := range []string{`alter system set synchronous_commit = off`, `select pg_reload_conf()`} {
+		for _, q := range []string{`alter system set synchronous_commit = off`, `alter system set wal_writer_delay = '10s'`, `select pg_reload_conf()`} {
 			if _, err := pool.ExecContext(t.Context(), q); err != nil {
 				t.Fatal(err)
 			}
@@ -63,15 +63,7 @@ func TestWhatWasPublishedSurvivesACrashOfPostgres(t *testing.T) {
 		if _, err := pool.ExecContext(t.Context(), `checkpoint`); err != nil {
 			t.Fatal(err)
 		}
-		// From here on nothing but a synchronous commit writes the log of Postgres.
-		var writer int
-		if err := pool.QueryRowContext(t.Context(), `select pid from pg_stat_activity where backend_type = 'walwriter'`).Scan(&writer); err != nil {
-			t.Fatal(err)
-		}
-		if err := syscall.Kill(writer, syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
-		return pg, db, writer
+		return pg, db, stopWriter(t, pool)
 	}
 	p := &press{failed: map[string]bool{}, out: map[string][]string{}, records: map[string][]*wire.Record{}}
 	for n := range 2 {
@@ -123,4 +115,19 @@ func TestWhatWasPublishedSurvivesACrashOfPostgres(t *testing.T) {
 	if len(ids) != 2 {
 		t.Errorf("%d facts were published; want 2", len(ids))
 	}
+}
+
+// stopWriter stops the process of Postgres that writes its log now and then:
+// from then on nothing but a synchronous commit writes it. It must not stop with
+// a lock, or waiting for one: then others would wait for it.
+func stopWriter(t *testing.T, pool *sql.DB) (pid int) {
+	t.Helper()
+	choreotest.Eventually(t, "the log writer of Postgres rests", func() bool {
+		return pool.QueryRowContext(t.Context(), `select pid from pg_stat_activity
+			where backend_type = 'walwriter' and wait_event = 'WalWriterMain'`).Scan(&pid) == nil
+	})
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	return pid
 }
