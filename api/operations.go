@@ -40,7 +40,8 @@ func (s *Server) operations() {
 
 type statusAnswer struct {
 	Body struct {
-		Status string `json:"status" example:"ok"`
+		Status string   `json:"status" example:"ok"`
+		Notes  []string `json:"notes,omitempty" doc:"What an operator should know beside: providers that do not answer."`
 	}
 }
 
@@ -60,7 +61,11 @@ func (s *Server) readyz(ctx context.Context, _ *struct{}) (*statusAnswer, error)
 	}
 	err := s.Ready(ctx)
 	if err == nil {
-		return status("ready"), nil
+		out := status("ready")
+		if s.Notes != nil {
+			out.Body.Notes = s.Notes()
+		}
+		return out, nil
 	}
 	missing := []error{err}
 	if several, ok := err.(interface{ Unwrap() []error }); ok {

@@ -29,6 +29,7 @@ type Options struct {
 	Log           *slog.Logger
 
 	Ready   func(context.Context) error // nil when ready, else what is missing; may be nil
+	Notes   func() []string             // what /readyz tells beside, such as providers that do not answer; may be nil
 	Sandbox http.Handler                // below /sandbox/, for staff; may be nil
 	Metrics http.Handler                // at /metrics; may be nil
 }

@@ -49,6 +49,7 @@ type Flow struct {
 	facts        map[string]Fact // a zero fact of every type
 	emitted      map[string]bool
 	undoneBy     map[string][]string // step -> consumers that undo it
+	providers    map[string]int      // name -> calls at once
 	views        []*ViewLine
 }
 
@@ -60,7 +61,7 @@ func NewFlow(lines ...Line) (*Flow, error) {
 		commands: map[string]*CommandLine{}, consumers: map[string]*Consumer{},
 		finals: map[string]Outcome{}, domain: map[string]bool{}, facts: map[string]Fact{},
 		foreign: map[string]bool{}, requests: map[string]bool{},
-		emitted: map[string]bool{}, undoneBy: map[string][]string{},
+		emitted: map[string]bool{}, undoneBy: map[string][]string{}, providers: map[string]int{},
 	}
 	var errs []error
 	for _, line := range lines {
@@ -83,11 +84,7 @@ func NewFlow(lines ...Line) (*Flow, error) {
 			errs = append(errs, fmt.Errorf("%s is a domain fact, which never travels: it is no request and nobody else's", t))
 		}
 	}
-	for _, c := range f.consumers {
-		for _, r := range c.rules {
-			r.Recorded = len(f.undoneBy[c.Name]) > 0 || slices.ContainsFunc(r.Undoes, f.Asks)
-		}
-	}
+	f.record()
 	for _, name := range f.commandOrder {
 		for _, target := range f.commands[name].CancelsNames {
 			if f.commands[target] == nil && f.consumers[target] == nil {
@@ -95,16 +92,11 @@ func NewFlow(lines ...Line) (*Flow, error) {
 			}
 		}
 	}
+	errs = append(errs, f.callers()...)
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("the flow does not hold together: %w", err)
 	}
 	return f, nil
-}
-
-// Asks tells whether the name is of an effect that can be asked what came of it.
-func (f *Flow) Asks(name string) bool {
-	c := f.consumers[name]
-	return c != nil && slices.ContainsFunc(c.rules, func(r *Rule) bool { return r.Effect != nil && r.Effect.Ask != nil })
 }
 
 // Consumers are the consumers in the order of the flow.
@@ -234,12 +226,6 @@ func (c *Consumer) Topics() []string {
 	return topics
 }
 
-// SharesLines tells whether events of one line may come to it side by side: from
-// several topics or partitions, or later than they arrived.
-func (c *Consumer) SharesLines() bool {
-	return len(c.Topics()) > 1 || slices.ContainsFunc(c.rules, func(r *Rule) bool { return r.OwnLine || r.After > 0 })
-}
-
 // Local tells whether it is fed from the log instead of Kafka.
 func (c *Consumer) Local() bool { return c.rules[0].Local }
 
@@ -264,6 +250,7 @@ type Rule struct {
 	View          bool // a read model's projection
 	Excepts       []Exception
 	Joins         bool
+	Calls         string   // a provider's name, empty where the flow does not say
 	OwnLine       bool     // its line is not its fact's key
 	Recorded      bool     // its step is kept when it is done: it may be undone, or have to undo again
 	From          Position // empty: as Register decides

@@ -151,6 +151,10 @@ func (r *Reaction[F]) Undoes(names ...string) *Reaction[F] {
 	return r
 }
 
+// Calls names the provider that the effect talks to, as a line Provider of the
+// flow names it: its limit and its outages are shared by all that call it.
+func (r *Reaction[F]) Calls(provider string) *Reaction[F] { r.rule.Calls = provider; return r }
+
 // Irreversible says why nothing undoes this reaction.
 func (r *Reaction[F]) Irreversible(reason string) *Reaction[F] {
 	r.rule.Irreversible = reason

@@ -37,6 +37,12 @@ type Outside struct {
 func Flow(out Outside) (*choreo.Flow, error) {
 	verificationMail, day := 20*time.Second, 24*time.Hour
 	return choreo.NewFlow(
+		// What the effects call, and how many calls each process has under way to it.
+		choreo.Provider("mail", 64),
+		choreo.Provider("payments", 64),
+		choreo.Provider("blobs", 32),
+		choreo.Provider("carrier", 32),
+
 		// ── Accounts ─────────────────────────────────────────────────────
 		choreo.Command("sign-up").Emits(events.AccountRegistered{}),
 		choreo.Command("request-verification-mail").Emits(events.VerificationMailRequested{}),
@@ -44,12 +50,12 @@ func Flow(out Outside) (*choreo.Flow, error) {
 		choreo.Command("change-password").Emits(events.PasswordChanged{}),
 
 		choreo.OnEffect("send-verification-mail", accounts.SendVerificationMail[events.AccountRegistered]{Mail: out.Mail, Key: out.TokenKey}).
-			Emits(events.VerificationMailSent{}).FailsWith(events.VerificationMailFailed{}).
+			Calls("mail").Emits(events.VerificationMailSent{}).FailsWith(events.VerificationMailFailed{}).
 			GivesUp(day, accounts.VerificationMailGivenUp[events.AccountRegistered]).
 			Line(accounts.ByMail[events.AccountRegistered]).
 			Irreversible("a mail that was sent cannot be called back").Within(verificationMail),
 		choreo.OnEffect("send-verification-mail", accounts.SendVerificationMail[events.VerificationMailRequested]{Mail: out.Mail, Key: out.TokenKey}).
-			Emits(events.VerificationMailSent{}).FailsWith(events.VerificationMailFailed{}).
+			Calls("mail").Emits(events.VerificationMailSent{}).FailsWith(events.VerificationMailFailed{}).
 			GivesUp(day, accounts.VerificationMailGivenUp[events.VerificationMailRequested]).
 			Line(accounts.ByMail[events.VerificationMailRequested]).
 			Irreversible("a mail that was sent cannot be called back").Within(verificationMail),
@@ -95,7 +101,7 @@ func Flow(out Outside) (*choreo.Flow, error) {
 		choreo.On("create-tags", blog.CreateTags(out.ForbiddenTags)).
 			Emits(events.TagsCreated{}).FailsWith(events.TagsRejected{}).Within(5*time.Second),
 		choreo.OnEffect("relocate-attachments", blog.RelocateAttachments{Blobs: out.Blobs}).
-			Emits(events.AttachmentsRelocated{}).FailsWith(events.AttachmentRelocationFailed{}).
+			Calls("blobs").Emits(events.AttachmentsRelocated{}).FailsWith(events.AttachmentRelocationFailed{}).
 			GivesUp(12*time.Hour, blog.RelocationGivenUp).Within(2*time.Minute),
 		choreo.On("publish-post", blog.PublishPost[events.PostCreated]).Joins().Emits(events.PostPublished{}).Within(5*time.Second),
 		choreo.On("publish-post", blog.PublishPost[events.TagsCreated]).Joins().Emits(events.PostPublished{}).Within(5*time.Second),
@@ -110,13 +116,13 @@ func Flow(out Outside) (*choreo.Flow, error) {
 		choreo.On("remove-tags", blog.RemoveTags[events.PostDeleted]).
 			Undoes("create-tags").Emits(events.TagsRemoved{}).Within(5*time.Second),
 		choreo.OnEffect("return-attachments", blog.ReturnAttachments[events.PostWithdrawn]{Blobs: out.Blobs}).
-			Undoes("relocate-attachments").Emits(events.AttachmentsReturned{}).FailsWith(events.AttachmentsReturnFailed{}).
+			Calls("blobs").Undoes("relocate-attachments").Emits(events.AttachmentsReturned{}).FailsWith(events.AttachmentsReturnFailed{}).
 			GivesUp(7*day, blog.ReturnGivenUp[events.PostWithdrawn]).Within(time.Minute),
 		choreo.OnEffect("return-attachments", blog.ReturnAttachments[events.PostDeleted]{Blobs: out.Blobs}).
-			Undoes("relocate-attachments").Emits(events.AttachmentsReturned{}).FailsWith(events.AttachmentsReturnFailed{}).
+			Calls("blobs").Undoes("relocate-attachments").Emits(events.AttachmentsReturned{}).FailsWith(events.AttachmentsReturnFailed{}).
 			GivesUp(7*day, blog.ReturnGivenUp[events.PostDeleted]).Within(time.Minute),
 		choreo.OnEffect("mail-author", blog.MailAuthor{Mail: out.Mail}).
-			Emits(events.AuthorMailed{}).FailsWith(events.AuthorMailFailed{}).
+			Calls("mail").Emits(events.AuthorMailed{}).FailsWith(events.AuthorMailFailed{}).
 			GivesUp(day, blog.AuthorMailGivenUp).
 			Irreversible("a mail that was sent cannot be called back").Within(time.Minute),
 
@@ -140,11 +146,11 @@ func Flow(out Outside) (*choreo.Flow, error) {
 		choreo.On("verify-buyer", orders.VerifyBuyer(out.CardKey)).InTransaction().Emits(events.OrderSubmitted{}).
 			Keeps("a buyer and a payment method may stand without an order: the next order uses them"),
 		choreo.OnEffect("capture-payment", orders.CapturePayment{Payments: out.Payments, CardKey: out.CardKey}).
-			Emits(events.PaymentCaptured{}).FailsWith(events.PaymentDeclined{}, events.PaymentUnknown{}).
+			Calls("payments").Emits(events.PaymentCaptured{}).FailsWith(events.PaymentDeclined{}, events.PaymentUnknown{}).
 			GivesUp(15*time.Minute, orders.CaptureGivenUp).Within(30*time.Second),
 		choreo.On("confirm-order", orders.ConfirmOrder).Emits(events.OrderConfirmed{}).Within(5*time.Second),
 		choreo.OnEffect("mail-buyer", orders.MailBuyer{Mail: out.Mail}).
-			Emits(events.BuyerMailed{}).FailsWith(events.BuyerMailFailed{}).
+			Calls("mail").Emits(events.BuyerMailed{}).FailsWith(events.BuyerMailFailed{}).
 			GivesUp(day, orders.BuyerMailGivenUp).
 			Irreversible("a mail that was sent cannot be called back").Within(time.Minute),
 
@@ -153,7 +159,7 @@ func Flow(out Outside) (*choreo.Flow, error) {
 		choreo.On("cancel-unpaid-order", orders.CancelUnpaidOrder[events.PaymentUnknown]).
 			Undoes("place-order").Emits(events.OrderCanceled{}).Within(5*time.Second),
 		choreo.OnEffect("refund-payment", orders.RefundPayment{Payments: out.Payments}).
-			Undoes("capture-payment").Emits(events.PaymentRefunded{}, events.RefundNotNeeded{}).FailsWith(events.RefundFailed{}).
+			Calls("payments").Undoes("capture-payment").Emits(events.PaymentRefunded{}, events.RefundNotNeeded{}).FailsWith(events.RefundFailed{}).
 			GivesUp(7*day, orders.RefundGivenUp).Within(5*time.Minute),
 		choreo.On("complete-refund", orders.CompleteRefund[events.PaymentRefunded]).Emits(events.RefundCompleted{}).Within(5*time.Second),
 		choreo.On("complete-refund", orders.CompleteRefund[events.RefundNotNeeded]).Emits(events.RefundCompleted{}).Within(5*time.Second),
@@ -161,12 +167,12 @@ func Flow(out Outside) (*choreo.Flow, error) {
 
 		choreo.Command("change-shipping-info").Emits(events.ShippingInfoChanged{}),
 		choreo.OnEffect("sync-carrier", orders.SyncCarrier{Carrier: out.Carrier}).
-			Emits(events.CarrierSynced{}, events.ShippingInfoSuperseded{}).FailsWith(events.CarrierSyncFailed{}).
+			Calls("carrier").Emits(events.CarrierSynced{}, events.ShippingInfoSuperseded{}).FailsWith(events.CarrierSyncFailed{}).
 			GivesUp(day, orders.SyncGivenUp).Within(time.Minute),
 		choreo.On("revert-shipping-info", orders.RevertShippingInfo).
 			Undoes("change-shipping-info").Emits(events.ShippingInfoReverted{}).Within(5*time.Second),
 		choreo.OnEffect("recall-carrier", orders.RecallCarrier{Carrier: out.Carrier}).
-			Undoes("sync-carrier").Emits(events.CarrierRecalled{}).FailsWith(events.CarrierRecallFailed{}).
+			Calls("carrier").Undoes("sync-carrier").Emits(events.CarrierRecalled{}).FailsWith(events.CarrierRecallFailed{}).
 			GivesUp(7*day, orders.RecallGivenUp).Within(time.Minute),
 
 		choreo.Final(events.CarrierSynced{}, choreo.Completed),

@@ -73,6 +73,12 @@ func (s *Stage) Given(command string, fn func(context.Context, *choreo.Tx) error
 // of its own where that is empty. An effect makes one attempt.
 func (s *Stage) When(consumer string, fact choreo.Fact, saga string) *Result {
 	s.t.Helper()
+	return s.end(s.Arrive(consumer, fact, saga))
+}
+
+// Arrive is When, but leaves the event's step alone where it has one.
+func (s *Stage) Arrive(consumer string, fact choreo.Fact, saga string) *Result {
+	s.t.Helper()
 	m := choreo.Meta{ID: uuid.Must(uuid.NewV7()).String(), Source: "/choreotest", Type: fact.FactType(), Key: fact.Key(), Saga: saga}
 	now, err := s.DB.Now(s.t.Context())
 	if err != nil {
@@ -88,7 +94,7 @@ func (s *Stage) When(consumer string, fact choreo.Fact, saga string) *Result {
 // Again gives the event of an earlier result to its consumer once more.
 func (s *Stage) Again(r *Result) *Result {
 	s.t.Helper()
-	return s.deliver(r.consumer, r.meta, r.fact)
+	return s.end(s.deliver(r.consumer, r.meta, r.fact))
 }
 
 func (s *Stage) deliver(consumer string, m choreo.Meta, fact choreo.Fact) *Result {
@@ -110,9 +116,15 @@ func (s *Stage) deliver(consumer string, m choreo.Meta, fact choreo.Fact) *Resul
 	for r.Outcome = range counts {
 		break
 	}
+	return r
+}
+
+// end runs the step that was made of the event, if it is due, and reads what came.
+func (s *Stage) end(r *Result) *Result {
+	s.t.Helper()
 	var id int64
-	err = s.DB.Pool().QueryRowContext(s.t.Context(), `select id from choreo.steps where consumer = $1 and event_id = $2`,
-		consumer, m.ID).Scan(&id)
+	err := s.DB.Pool().QueryRowContext(s.t.Context(), `select id from choreo.steps where consumer = $1 and event_id = $2`,
+		r.consumer, r.meta.ID).Scan(&id)
 	if err == nil {
 		s.run(r, id)
 	} else if !errors.Is(err, sql.ErrNoRows) {

@@ -12,6 +12,8 @@ import (
 const (
 	// inboxFor is how long a foreign event that was taken is remembered by its id.
 	inboxFor = 7 * 24 * time.Hour
+	// outagesFor is longer than any step waits before it gives up.
+	outagesFor = 60 * 24 * time.Hour
 	// maintainEvery is how often a process looks after its consumers.
 	maintainEvery = time.Minute
 	// maintainAtOnce bounds a statement that looks after old rows.
@@ -42,6 +44,11 @@ func Maintain(ctx context.Context, db *choreo.DB, consumers []*choreo.Consumer) 
 				return promoted, err
 			}
 		}
+	}
+	_, err = db.Pool().ExecContext(ctx, `delete from choreo.outages where until < choreo.troupe_now() - make_interval(secs => $1)`,
+		outagesFor.Seconds())
+	if err != nil {
+		return promoted, fmt.Errorf("clearing the outages of providers: %w", err)
 	}
 	return promoted, nil
 }

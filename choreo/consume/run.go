@@ -40,14 +40,20 @@ type Process struct {
 }
 
 // Metrics count records.
-type Metrics struct{ records *prometheus.CounterVec }
+type Metrics struct {
+	records   *prometheus.CounterVec
+	providers *prometheus.GaugeVec
+}
 
-// NewMetrics registers troupe_records_total{consumer,outcome}.
+// NewMetrics registers troupe_records_total{consumer,outcome} and
+// troupe_provider_down{provider}.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{records: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "troupe_records_total", Help: "Records taken, by consumer and by what became of them.",
-	}, []string{"consumer", "outcome"})}
-	reg.MustRegister(m.records)
+	}, []string{"consumer", "outcome"}), providers: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "troupe_provider_down", Help: "1 while a provider does not answer this process, and what calls it waits.",
+	}, []string{"provider"})}
+	reg.MustRegister(m.records, m.providers)
 	return m
 }
 
@@ -57,7 +63,7 @@ func NewProcess(db *choreo.DB, c broker.Config, consumers []*choreo.Consumer, m 
 	if err != nil {
 		return nil, fmt.Errorf("making the router: %w", err)
 	}
-	o.Log = c.Log
+	o.Log, o.Provider = c.Log, m.provider
 	p := &Process{
 		db: db, log: c.Log, consumers: consumers, metrics: m, router: router,
 		subscribers: map[string]*broker.Subscriber{}, stuck: map[string]error{},
@@ -129,6 +135,26 @@ func (p *Process) Run(ctx context.Context, hints *Hints) error {
 		g.Go(func() error { return p.router.Run(ctx) })
 	}
 	return g.Wait()
+}
+
+// provider shows whether a provider answers.
+func (m *Metrics) provider(name string, down bool) {
+	value := 0.0
+	if down {
+		value = 1
+	}
+	m.providers.WithLabelValues(name).Set(value)
+}
+
+// Troubles are the providers that do not answer. The process is ready all the
+// same: what calls them waits, and everything else goes on.
+func (p *Process) Troubles() (all []string) {
+	for _, r := range p.runners {
+		for _, t := range r.Troubles() {
+			all = append(all, t.String())
+		}
+	}
+	return all
 }
 
 // Ready says which consumers have not joined their groups, or cannot go on.

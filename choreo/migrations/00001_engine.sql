@@ -271,6 +271,18 @@ create index steps_unknown on choreo.steps (consumer, id) where state = 'unknown
 create index steps_watch on choreo.steps (consumer, watch_at) where watch_at is not null;
 create index steps_saga on choreo.steps (saga, consumer, key);
 
+-- From when to when a process saw that a provider did not answer: it counts for
+-- no step that waits to give up.
+create table choreo.outages (
+  provider text not null,
+  process  text not null,
+  opened   timestamptz not null, -- by the clock of that process
+  since    timestamptz not null,
+  until    timestamptz not null, -- as far as is known
+  primary key (provider, process, opened)
+);
+create index outages_until on choreo.outages (provider, until);
+
 -- Records that no consumer could read, kept for a look.
 create table choreo.quarantine (
   topic         text not null,

@@ -45,11 +45,15 @@ func (r *Runner) Run(ctx context.Context) error {
 			next = idle
 		}
 		for _, d := range due {
+			g := r.gates[d.consumer]
+			if g != nil && !g.enter(d.id, d.watched) {
+				continue // it stays due, and is looked at again when one has left
+			}
 			mu.Lock()
 			running[d.id] = d.consumer
 			mu.Unlock()
 			wg.Go(func() {
-				run := r.RunOne
+				run := func(ctx context.Context, id int64) error { return r.runOne(ctx, id, g) }
 				if d.watched {
 					run = r.WatchOne
 				}
@@ -59,6 +63,10 @@ func (r *Runner) Run(ctx context.Context) error {
 				mu.Lock()
 				delete(running, d.id)
 				mu.Unlock()
+				if g != nil {
+					g.leave(d.id)
+					r.Wake()
+				}
 			})
 		}
 		timer := time.NewTimer(next)
@@ -83,9 +91,16 @@ type dueStep struct {
 func (r *Runner) due(ctx context.Context, busy []int64, load map[string]int) ([]dueStep, time.Duration, error) {
 	names := make([]string, 0, len(r.consumers))
 	limits := make([]int64, 0, len(r.consumers))
+	next := idle
 	for _, c := range r.consumers {
-		names = append(names, c.Name)
-		limits = append(limits, int64(max(0, r.o.Concurrency-load[c.Name])))
+		room := max(0, r.o.Concurrency-load[c.Name])
+		if g := r.gates[c.Name]; g != nil {
+			free, wait := g.room()
+			if room = min(room, free); wait > 0 {
+				next = min(next, wait)
+			}
+		}
+		names, limits = append(names, c.Name), append(limits, int64(room))
 	}
 	rows, err := r.db.Pool().QueryContext(ctx, `
 		select d.id, c.name, d.watched, coalesce(extract(epoch from d.due_at - n.now), 0)
@@ -114,7 +129,6 @@ func (r *Runner) due(ctx context.Context, busy []int64, load map[string]int) ([]
 		return nil, 0, fmt.Errorf("finding due steps: %w", err)
 	}
 	defer rows.Close()
-	next := idle
 	var due []dueStep
 	for rows.Next() {
 		var d dueStep

@@ -25,6 +25,12 @@ type Options struct {
 	Jitter      func() float64 // in [0,1); math/rand by default
 	Log         *slog.Logger
 
+	// Provider is told when a provider stops to answer, and when it answers again;
+	// it may be nil.
+	Provider func(name string, down bool)
+	// Clock paces the tries while a provider does not answer; time.Now by default.
+	Clock func() time.Time
+
 	// Unrenewed leaves leases as they were taken: for a simulation, where a
 	// call takes no time of ours.
 	Unrenewed bool
@@ -37,6 +43,8 @@ type Runner struct {
 	consumers []*choreo.Consumer
 	o         Options
 	wake      chan struct{}
+	process   string
+	gates     map[string]*gate // by consumer; those of one provider share one
 }
 
 // NewRunner makes a runner of the steps of these consumers.
@@ -53,10 +61,25 @@ func NewRunner(db *choreo.DB, consumers []*choreo.Consumer, o Options) *Runner {
 	if o.Jitter == nil {
 		o.Jitter = mrand.Float64
 	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Runner{db: db, consumers: consumers, o: o, wake: make(chan struct{}, 1)}
+	r := &Runner{db: db, consumers: consumers, o: o, wake: make(chan struct{}, 1), process: token(), gates: map[string]*gate{}}
+	byProvider := map[string]*gate{}
+	for _, c := range consumers {
+		name, limit := db.Flow().Provider(c)
+		if name == "" {
+			continue
+		}
+		if byProvider[name] == nil {
+			byProvider[name] = newGate(name, limit, o.Clock)
+		}
+		r.gates[c.Name] = byProvider[name]
+	}
+	return r
 }
 
 // Wake tells that a step may be due.
@@ -82,6 +105,8 @@ type step struct {
 	effectKey string
 	round     int
 	lease     string
+	changed   time.Time // when the row was last changed
+	gate      *gate     // nil where nobody counts its calls
 
 	rule    *choreo.Rule
 	event   any
@@ -90,8 +115,10 @@ type step struct {
 
 // RunOne runs one step that is due and whose line has come to it, and returns
 // when it has ended or must wait. It does nothing where another runner has it.
-func (r *Runner) RunOne(ctx context.Context, id int64) error {
-	s := &step{id: id}
+func (r *Runner) RunOne(ctx context.Context, id int64) error { return r.runOne(ctx, id, nil) }
+
+func (r *Runner) runOne(ctx context.Context, id int64, g *gate) error {
+	s := &step{id: id, gate: g}
 	var input any
 	outcome := stopped
 	err := r.db.InUnit(ctx, func(ctx context.Context, u *choreo.Unit) error {
@@ -104,7 +131,7 @@ func (r *Runner) RunOne(ctx context.Context, id int64) error {
 		if err != nil || first == 0 {
 			return err
 		}
-		return r.RunOne(ctx, first)
+		return r.runOne(ctx, first, g)
 	}
 	switch {
 	case err != nil && s.rule == nil:
@@ -144,6 +171,13 @@ func (r *Runner) begin(ctx context.Context, u *choreo.Unit, s *step) (beginning,
 	}
 	if s.delayed {
 		return delayed, nil, nil
+	}
+	if s.rule.Calls != "" && !s.begun.IsZero() {
+		waited, err := down(ctx, u, s.rule.Calls, s.changed)
+		if err != nil {
+			return stopped, nil, err
+		}
+		s.begun = s.begun.Add(waited)
 	}
 	targets, wait, err := Undoes(ctx, u, r.db.Flow(), s.rule, s.meta, s.factKey)
 	if err != nil {
@@ -191,11 +225,11 @@ func (r *Runner) take(ctx context.Context, u *choreo.Unit, s *step) (bool, error
 	var meta []byte
 	var consumer string
 	var begun sql.NullTime
-	err := u.SQL().QueryRowContext(ctx, `select consumer, meta, data, line, place is null, key, attempts, begun_at, called, effect_key, round
+	err := u.SQL().QueryRowContext(ctx, `select consumer, meta, data, line, place is null, key, attempts, begun_at, called, effect_key, round, updated_at
 		from choreo.steps where id = $1 and (state = 'waiting' and (head or place is null) and due_at <= $2
 			or state = 'calling' and lease_until < $2 or $3)
 		for update skip locked`, s.id, u.Clock(), safeguard.Off("taken once")).
-		Scan(&consumer, &meta, &s.data, &s.line, &s.delayed, &s.factKey, &s.attempts, &begun, &s.called, &s.effectKey, &s.round)
+		Scan(&consumer, &meta, &s.data, &s.line, &s.delayed, &s.factKey, &s.attempts, &begun, &s.called, &s.effectKey, &s.round, &s.changed)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
@@ -254,6 +288,7 @@ func (r *Runner) call(ctx context.Context, s *step, input any) error {
 		key = fmt.Sprint(key, " ", s.attempts)
 	}
 	result, err := s.rule.Effect.Call(callCtx, key, s.event, input)
+	r.tell(ctx, s.gate, s, err)
 	if err != nil {
 		if ctx.Err() != nil {
 			return r.leave(ctx, s)

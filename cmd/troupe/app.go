@@ -45,14 +45,16 @@ type app struct {
 	db     *choreo.DB
 	broker broker.Config
 
-	metrics *prometheus.Registry
+	metrics  *prometheus.Registry
+	troubles func() []string // the providers that do not answer the consumers of this process
 }
 
 // openApp connects to the database and builds the choreography over the
 // outside that the configuration names. An empty database URL or broker list
 // is for parts that need none.
 func openApp(ctx context.Context, c *config) (*app, error) {
-	a := &app{config: c, log: c.logger(), metrics: prometheus.NewRegistry()}
+	a := &app{config: c, log: c.logger(), metrics: prometheus.NewRegistry(),
+		troubles: func() []string { return nil }}
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.broker = broker.Config{Brokers: c.Brokers, Prefix: c.Prefix, Log: a.log}
 	var err error
@@ -188,7 +190,11 @@ func (a *app) consumers(names []string) (*consume.Process, error) {
 			all = append(all, c)
 		}
 	}
-	return consume.NewProcess(a.db, a.broker, all, consume.NewMetrics(a.metrics), steps.Options{})
+	p, err := consume.NewProcess(a.db, a.broker, all, consume.NewMetrics(a.metrics), steps.Options{})
+	if err == nil {
+		a.troubles = p.Troubles
+	}
+	return p, err
 }
 
 // runConsumers runs them until ctx ends.
@@ -242,7 +248,7 @@ func (a *app) api(ready func(context.Context) error, sandbox http.Handler) (*api
 	return api.New(api.Options{
 		DB: a.db, Blobs: a.blobs, TokenKey: key("verification tokens", a.config.TokenKey),
 		SessionKey: key("sessions", a.config.SessionKey), CardKey: key("cards", a.config.CardKey),
-		StaffToken: a.config.StaffToken, Log: a.log, Ready: ready, Sandbox: sandbox, Metrics: a.metricsHandler(),
+		StaffToken: a.config.StaffToken, Log: a.log, Ready: ready, Notes: a.troubles, Sandbox: sandbox, Metrics: a.metricsHandler(),
 		MaxAttachment: a.config.MaxAttachment,
 	})
 }
@@ -278,6 +284,9 @@ func (a *app) health(ready func(context.Context) error) *http.Server {
 			return
 		}
 		fmt.Fprintln(w, "ready")
+		for _, t := range a.troubles() {
+			fmt.Fprintln(w, t)
+		}
 	})
 	mux.Handle("GET /metrics", a.metricsHandler())
 	return &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
