@@ -132,6 +132,70 @@ $$;
 -- +goose StatementEnd
 select choreo.add_log_partition();
 
+-- The oldest facts of the outbox above an id, with the partitions of their
+-- topics, and which transactions were under way in that same snapshot: of the
+-- caller's statement, since it is stable. One row without an id where there is
+-- none. Data are JSON, and come as text: as bytea they would double.
+-- +goose StatementBegin
+create function choreo.claim_outbox(most bigint, above bigint)
+  returns table (xmin text, xmax text, id bigint, event_id text, type text, key text, saga text, causation text, emitter text,
+    ran_in text, traceparent text, at timestamptz, data text, partitions integer) language plpgsql stable as $$
+#variable_conflict use_column
+begin
+  return query
+    select pg_snapshot_xmin(s)::text, pg_snapshot_xmax(s)::text, o.id, o.event_id, o.type, o.key, o.saga, o.causation, o.emitter,
+      o.ran_in, o.traceparent, o.at, convert_from(o.data, 'utf8'), t.partitions
+    from pg_current_snapshot() s
+    left join (select * from choreo.outbox x where x.id > above order by x.id limit most) o on true
+    left join choreo.topics t on t.topic = split_part(o.type, '.', 1)
+    order by o.id;
+end
+$$;
+-- +goose StatementEnd
+
+-- Moves facts from the outbox to the log: those of one of the given topic
+-- partitions have its next sequences, all have the next positions, behind one
+-- that was given. Where these stood comes back, and how many facts were moved.
+-- Streams that are missing are made. A plan for all sizes must not compare each
+-- fact with each, nor read through the dead rows of the outbox.
+-- +goose StatementBegin
+create function choreo.append_log(of_source text, behind bigint, topics text[], partitions bigint[], counts bigint[],
+  ids bigint[], places bigint[], nths bigint[], out numbers bigint[], out heads bigint[], out start bigint, out moved bigint)
+  language plpgsql volatile set enable_nestloop = off set enable_seqscan = off as $$
+declare
+  number integer;
+  before bigint;
+begin
+  update choreo.log_head h set position = greatest(h.position, behind) + cardinality(ids)
+    returning h.position - cardinality(ids) into start;
+  numbers := '{}';
+  heads := '{}';
+  for i in 1 .. cardinality(topics) loop
+    update choreo.streams s set head = s.head + counts[i]
+      where s.source = of_source and s.topic = topics[i] and s.partition = partitions[i]
+      returning s.id, s.head - counts[i] into number, before;
+    if not found then
+      insert into choreo.streams (source, topic, partition, head) values (of_source, topics[i], partitions[i], counts[i])
+        returning id into number;
+      insert into choreo.forwarded (stream, sequence) values (number, 0);
+      before := 0;
+    end if;
+    numbers := numbers || number::bigint;
+    heads := heads || before;
+  end loop;
+  with gone as (delete from choreo.outbox o where o.id = any (ids)
+      returning o.id, o.event_id, o.type, o.key, o.saga, o.causation, o.emitter, o.ran_in, o.traceparent, o.at, o.data),
+  appended as (insert into choreo.event_log (position, stream, sequence, event_id, type, key, saga, causation, emitter,
+      ran_in, traceparent, at, data)
+    select start + x.n, numbers[x.place], heads[x.place] + x.nth, g.event_id, g.type, g.key, g.saga, g.causation, g.emitter,
+      g.ran_in, g.traceparent, g.at, g.data
+    from unnest(ids, places, nths) with ordinality as x (id, place, nth, n) join gone g on g.id = x.id returning 1)
+  select count(*) into moved from appended;
+  perform pg_notify('choreo_log', '');
+end
+$$;
+-- +goose StatementEnd
+
 -- The consumers that this database knows, each with its first position.
 create table choreo.consumers (
   consumer      text primary key,
