@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -78,10 +79,8 @@ func Load(ctx context.Context, tx *choreo.Tx, ownerID, projectID string) (*Proje
 
 // Add makes somebody a member, once.
 func (p *Project) Add(ctx context.Context, tx *choreo.Tx, memberID string) error {
-	for _, m := range p.Members {
-		if m == memberID {
-			return nil
-		}
+	if slices.Contains(p.Members, memberID) {
+		return nil
 	}
 	if err := insertMember(ctx, tx, p.ID, memberID); err != nil {
 		return err
