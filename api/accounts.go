@@ -92,14 +92,14 @@ func (s *Server) signUp(ctx context.Context, in *signUpRequest) (*accountAnswer,
 		return nil, err
 	}
 	var a *account.Account
-	r, err := choreo.Commit(ctx, s.DB, "sign-up", func(ctx context.Context, tx *choreo.Tx) (err error) {
-		a, err = account.SignUp(ctx, tx, person, hash)
+	return command(ctx, s, "sign-up", func(ctx context.Context, tx *choreo.Tx) (err error) {
+		if a, err = account.SignUp(ctx, tx, person, hash); err == nil {
+			answerAbout(ctx, a.ID)
+		}
 		return err
+	}, func(_ context.Context, r choreo.Receipt) (*accountAnswer, error) {
+		return answerAccount(a, ongoing(r)), nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return answerAccount(a, ongoing(r)), nil
 }
 
 type signInRequest struct {
@@ -167,12 +167,8 @@ func (s *Server) requestMail(ctx context.Context, in *accountRequest) (*accountA
 	if caller(ctx).AccountID != in.ID {
 		return nil, errNotFound
 	}
-	a, r, err := s.changeAccount(ctx, "request-verification-mail", in.ID,
+	return s.changeAccount(ctx, "request-verification-mail", in.ID, ongoing,
 		func(_ context.Context, tx *choreo.Tx, a *account.Account) error { return a.RequestMail(tx) })
-	if err != nil {
-		return nil, err
-	}
-	return answerAccount(a, ongoing(r)), nil
 }
 
 type verificationRequest struct {
@@ -183,7 +179,7 @@ type verificationRequest struct {
 
 func (s *Server) verify(ctx context.Context, in *verificationRequest) (*accountAnswer, error) {
 	var a *account.Account
-	r, err := choreo.Commit(ctx, s.DB, "verify-account", func(ctx context.Context, tx *choreo.Tx) error {
+	return command(ctx, s, "verify-account", func(ctx context.Context, tx *choreo.Tx) error {
 		loaded, expires, err := account.LoadByToken(ctx, tx, s.TokenKey, in.Body.Token)
 		if err != nil {
 			return err
@@ -193,11 +189,9 @@ func (s *Server) verify(ctx context.Context, in *verificationRequest) (*accountA
 			return err
 		}
 		return a.Save(ctx, tx)
+	}, func(_ context.Context, r choreo.Receipt) (*accountAnswer, error) {
+		return answerAccount(a, settled(r)), nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return answerAccount(a, settled(r)), nil
 }
 
 type passwordRequest struct {
@@ -228,17 +222,13 @@ func (s *Server) changePassword(ctx context.Context, in *passwordRequest) (*acco
 	if err != nil {
 		return nil, err
 	}
-	a, r, err := s.changeAccount(ctx, "change-password", in.ID,
+	return s.changeAccount(ctx, "change-password", in.ID, settled,
 		func(ctx context.Context, tx *choreo.Tx, a *account.Account) error {
 			if err := a.ChangePassword(before.PasswordHash(), hash); err != nil {
 				return err
 			}
 			return a.EndOtherSessions(ctx, tx, caller(ctx).session)
 		})
-	if err != nil {
-		return nil, err
-	}
-	return answerAccount(a, settled(r)), nil
 }
 
 func (s *Server) deleteAccount(ctx context.Context, in *accountRequest) (*accountAnswer, error) {
@@ -246,22 +236,19 @@ func (s *Server) deleteAccount(ctx context.Context, in *accountRequest) (*accoun
 		return nil, errNotFound
 	}
 	var saga string
-	a, r, err := s.changeAccount(ctx, "request-account-deletion", in.ID,
+	return s.changeAccount(ctx, "request-account-deletion", in.ID,
+		func(r choreo.Receipt) Receipt { return joined(r, saga) },
 		func(_ context.Context, tx *choreo.Tx, a *account.Account) (err error) {
 			saga, err = a.RequestDeletion(tx)
 			return err
 		})
-	if err != nil {
-		return nil, err
-	}
-	r.Saga = saga
-	return answerAccount(a, ongoing(r)), nil
 }
 
 // changeAccount is a command on one account: locked, changed and saved.
-func (s *Server) changeAccount(ctx context.Context, command, id string,
-	change func(context.Context, *choreo.Tx, *account.Account) error) (a *account.Account, r choreo.Receipt, err error) {
-	r, err = choreo.Commit(ctx, s.DB, command, func(ctx context.Context, tx *choreo.Tx) error {
+func (s *Server) changeAccount(ctx context.Context, name, id string, receipt func(choreo.Receipt) Receipt,
+	change func(context.Context, *choreo.Tx, *account.Account) error) (*accountAnswer, error) {
+	var a *account.Account
+	return command(ctx, s, name, func(ctx context.Context, tx *choreo.Tx) (err error) {
 		if a, err = account.Load(ctx, tx, id); err != nil {
 			return err
 		}
@@ -269,6 +256,7 @@ func (s *Server) changeAccount(ctx context.Context, command, id string,
 			return err
 		}
 		return a.Save(ctx, tx)
+	}, func(_ context.Context, r choreo.Receipt) (*accountAnswer, error) {
+		return answerAccount(a, receipt(r)), nil
 	})
-	return a, r, err
 }

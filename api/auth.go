@@ -12,7 +12,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
-	"troupe/choreo"
 	"troupe/domain/account"
 )
 
@@ -79,17 +78,6 @@ func (s *Server) admit(ctx huma.Context, next func(huma.Context)) {
 		return
 	}
 	next(huma.WithValue(ctx, callerKey{}, c))
-}
-
-// work is a command that makes something to be done for the caller's account,
-// which stays until it is committed.
-func (s *Server) work(ctx context.Context, command string, fn func(context.Context, *choreo.Tx) error) (choreo.Receipt, error) {
-	return choreo.Commit(ctx, s.DB, command, func(ctx context.Context, tx *choreo.Tx) error {
-		if err := account.Work(ctx, tx, caller(ctx).AccountID); err != nil {
-			return err
-		}
-		return fn(ctx, tx)
-	})
 }
 
 // staffOnly guards a handler outside the framework.

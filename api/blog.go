@@ -75,7 +75,7 @@ type createPostRequest struct {
 func (s *Server) createPost(ctx context.Context, in *createPostRequest) (*postAnswer, error) {
 	var p *post.Post
 	var files []attachment.Attachment
-	r, err := s.work(ctx, "create-post", func(ctx context.Context, tx *choreo.Tx) error {
+	return command(ctx, s, "create-post", working(func(ctx context.Context, tx *choreo.Tx) error {
 		draft := post.Draft{ID: tx.NewID(), AuthorID: caller(ctx).AccountID, Title: in.Body.Title}
 		for _, o := range in.Body.Contents {
 			draft.Contents = append(draft.Contents, json.RawMessage(o))
@@ -91,11 +91,9 @@ func (s *Server) createPost(ctx context.Context, in *createPostRequest) (*postAn
 			return err
 		}
 		return p.Save(ctx, tx)
+	}), func(_ context.Context, r choreo.Receipt) (*postAnswer, error) {
+		return answerPost(p.Reading(), files, ongoing(r)), nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return answerPost(p.Reading(), files, ongoing(r)), nil
 }
 
 type postRequest struct {
@@ -104,7 +102,7 @@ type postRequest struct {
 
 func (s *Server) deletePost(ctx context.Context, in *postRequest) (*postAnswer, error) {
 	var saga string
-	r, err := s.work(ctx, "delete-post", func(ctx context.Context, tx *choreo.Tx) error {
+	return command(ctx, s, "delete-post", working(func(ctx context.Context, tx *choreo.Tx) error {
 		p, err := post.Load(ctx, tx, in.ID)
 		if err != nil {
 			return err
@@ -116,10 +114,7 @@ func (s *Server) deletePost(ctx context.Context, in *postRequest) (*postAnswer, 
 		tx.JoinSaga(p.Saga)
 		p.Delete()
 		return p.Save(ctx, tx)
+	}), func(ctx context.Context, r choreo.Receipt) (*postAnswer, error) {
+		return s.readPost(ctx, in.ID, joined(r, saga))
 	})
-	if err != nil {
-		return nil, err
-	}
-	r.Saga = saga
-	return s.readPost(ctx, in.ID, ongoing(r))
 }

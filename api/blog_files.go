@@ -80,16 +80,18 @@ func (s *Server) upload(ctx context.Context, in *uploadRequest) (*uploadAnswer, 
 	if err != nil {
 		return nil, err
 	}
-	r, err := s.work(ctx, "upload-attachment", func(ctx context.Context, tx *choreo.Tx) error {
+	out, err := command(ctx, s, "upload-attachment", working(func(ctx context.Context, tx *choreo.Tx) error {
 		return attachment.Upload(ctx, tx, a)
+	}), func(_ context.Context, r choreo.Receipt) (*uploadAnswer, error) {
+		out := &uploadAnswer{Receipt: settled(r)}
+		out.Body.AttachmentID, out.Body.URL = a.ID, a.TempURL()
+		out.Body.Name, out.Body.MimeType, out.Body.Size = a.Name, a.MimeType, a.Size
+		return out, nil
 	})
-	if err != nil { // the object stays, and expires as every temporary file does: the row may be there
-		return nil, err
+	if errors.Is(err, errRepeated) {
+		err = errors.Join(err, s.Blobs.Delete(context.WithoutCancel(ctx), a.TempKey()))
 	}
-	out := &uploadAnswer{Receipt: settled(r)}
-	out.Body.AttachmentID, out.Body.URL = a.ID, a.TempURL()
-	out.Body.Name, out.Body.MimeType, out.Body.Size = a.Name, a.MimeType, a.Size
-	return out, nil
+	return out, err // after another error the object stays, and expires as every temporary file does: the row may be there
 }
 
 // receive stores the one file of the form in its temporary place.
@@ -101,8 +103,11 @@ func (s *Server) receive(ctx context.Context, parts *multipart.Reader) (a attach
 	if part.FormName() != "file" || part.FileName() == "" {
 		return a, badPart(part.FormName(), "send one file, with its name, in the field `file`")
 	}
+	hashed := newFormHash(s.SessionKey)
+	hashed.begin(part)
 	file := &limitedFile{part: part, left: s.MaxAttachment}
-	head, err := io.ReadAll(io.LimitReader(file, 512))
+	content := io.TeeReader(file, hashed)
+	head, err := io.ReadAll(io.LimitReader(content, 512))
 	if err != nil {
 		return a, s.unfit(file, err)
 	}
@@ -116,12 +121,15 @@ func (s *Server) receive(ctx context.Context, parts *multipart.Reader) (a attach
 	if a.MimeType, err = attachment.TypeOf(head); err != nil {
 		return a, badPart("file", err.Error())
 	}
-	if err := s.Blobs.Put(ctx, a.TempKey(), a.MimeType, io.MultiReader(bytes.NewReader(head), file)); err != nil {
+	if err := s.Blobs.Put(ctx, a.TempKey(), a.MimeType, io.MultiReader(bytes.NewReader(head), content)); err != nil {
 		return a, s.unfit(file, err)
 	}
 	a.Size = file.size
 	if err := isLast(parts); err != nil {
 		return a, errors.Join(err, s.Blobs.Delete(context.WithoutCancel(ctx), a.TempKey()))
+	}
+	if key := keyedOf(ctx); key != nil {
+		key.request = hashed.Sum(nil)
 	}
 	return a, nil
 }

@@ -61,11 +61,11 @@ func (s *Server) getPost(ctx context.Context, in *postRequest) (*postAnswer, err
 }
 
 func (s *Server) readPost(ctx context.Context, id string, receipt Receipt) (*postAnswer, error) {
-	r, err := post.Find(ctx, s.DB.Pool(), id)
+	r, err := post.Find(ctx, s.reader(ctx), id)
 	if err != nil {
 		return nil, err
 	}
-	files, err := attachment.List(ctx, s.DB.Pool(), r.Files)
+	files, err := attachment.List(ctx, s.reader(ctx), r.Files)
 	if err != nil {
 		return nil, err
 	}

@@ -74,19 +74,17 @@ type placeOrderAnswer struct {
 
 func (s *Server) placeOrder(ctx context.Context, in *placeOrderRequest) (*placeOrderAnswer, error) {
 	out := &placeOrderAnswer{}
-	r, err := s.work(ctx, "place-order", func(ctx context.Context, tx *choreo.Tx) error {
+	return command(ctx, s, "place-order", working(func(ctx context.Context, tx *choreo.Tx) error {
 		o, err := order.Place(tx.NewID(), caller(ctx).AccountID, in.Body.Lines, in.Body.CardToken, order.Shipping(in.Body.ShippingInfo))
 		if err != nil {
 			return err
 		}
 		out.Body.OrderID = o.ID
 		return o.Save(ctx, tx)
+	}), func(_ context.Context, r choreo.Receipt) (*placeOrderAnswer, error) {
+		out.Receipt = ongoing(r)
+		return out, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	out.Receipt = ongoing(r)
-	return out, nil
 }
 
 type orderRequest struct {
@@ -94,7 +92,7 @@ type orderRequest struct {
 }
 
 func (s *Server) cancelOrder(ctx context.Context, in *orderRequest) (*orderAnswer, error) {
-	r, err := s.changeOrder(ctx, "cancel-order", in.ID, func(ctx context.Context, tx *choreo.Tx, o *order.Order) error {
+	return s.changeOrder(ctx, "cancel-order", in.ID, joined, func(ctx context.Context, tx *choreo.Tx, o *order.Order) error {
 		var paymentID *string
 		var paid *events.Money
 		// What is known of the payment goes with the fact; the refund asks the
@@ -106,27 +104,19 @@ func (s *Server) cancelOrder(ctx context.Context, in *orderRequest) (*orderAnswe
 		}
 		return o.Cancel("requested-by-buyer", paymentID, paid)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return s.answerOrder(ctx, in.ID, ongoing(r))
 }
 
 func (s *Server) shipOrder(ctx context.Context, in *orderRequest) (*orderAnswer, error) {
-	r, err := s.changeOrder(ctx, "ship-order", in.ID,
+	return s.changeOrder(ctx, "ship-order", in.ID, func(r choreo.Receipt, _ string) Receipt { return settled(r) },
 		func(_ context.Context, _ *choreo.Tx, o *order.Order) error { return o.Ship() })
-	if err != nil {
-		return nil, err
-	}
-	return s.answerOrder(ctx, in.ID, settled(r))
 }
 
 // changeOrder is a command on one order, in the order's saga: locked, changed
-// and saved. The receipt names that saga also where nothing changed.
-func (s *Server) changeOrder(ctx context.Context, command, id string,
-	change func(context.Context, *choreo.Tx, *order.Order) error) (choreo.Receipt, error) {
+// and saved.
+func (s *Server) changeOrder(ctx context.Context, name, id string, receipt func(r choreo.Receipt, saga string) Receipt,
+	change func(context.Context, *choreo.Tx, *order.Order) error) (*orderAnswer, error) {
 	var saga string
-	r, err := choreo.Commit(ctx, s.DB, command, func(ctx context.Context, tx *choreo.Tx) error {
+	return command(ctx, s, name, func(ctx context.Context, tx *choreo.Tx) error {
 		o, found, err := order.Load(ctx, tx, id)
 		if err != nil {
 			return err
@@ -134,13 +124,14 @@ func (s *Server) changeOrder(ctx context.Context, command, id string,
 		if !found || !caller(ctx).mayRead(o.AccountID) {
 			return errNotFound
 		}
+		answerAbout(ctx, o.AccountID)
 		saga = o.Saga
 		tx.JoinSaga(saga)
 		if err := change(ctx, tx, o); err != nil {
 			return err
 		}
 		return o.Save(ctx, tx)
+	}, func(ctx context.Context, r choreo.Receipt) (*orderAnswer, error) {
+		return s.answerOrder(ctx, id, receipt(r, saga))
 	})
-	r.Saga = saga
-	return r, err
 }

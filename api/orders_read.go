@@ -73,7 +73,7 @@ const selectOrders = `
 
 // answerOrder reads an order for its caller.
 func (s *Server) answerOrder(ctx context.Context, id string, r Receipt) (*orderAnswer, error) {
-	body, owner, err := scanOrder(s.DB.Pool().QueryRowContext(ctx, selectOrders+`where o.order_id = $1`, id))
+	body, owner, err := scanOrder(s.reader(ctx).QueryRowContext(ctx, selectOrders+`where o.order_id = $1`, id))
 	if errors.Is(err, sql.ErrNoRows) || err == nil && !caller(ctx).mayRead(owner) {
 		return nil, errNotFound
 	}

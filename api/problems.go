@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"troupe/choreo"
+	"troupe/domain/idempotency"
 )
 
 // refusal says which status an error of the domain is answered with.
@@ -67,6 +68,15 @@ func (s *Server) problemOf(ctx context.Context, err error) error {
 		return huma.Error403Forbidden(errForbidden.Error())
 	case errors.As(err, &rejected):
 		return huma.Error422UnprocessableEntity(choreo.Reason(rejected.Fact))
+	case errors.Is(err, errRepeated):
+		return huma.NewError(http.StatusConflict, errRepeated.Error()) // the answer of before goes out in its place
+	case errors.Is(err, idempotency.ErrOtherRequest):
+		return huma.Error422UnprocessableEntity(idempotency.ErrOtherRequest.Error())
+	case errors.Is(err, idempotency.ErrUnderWay):
+		return huma.ErrorWithHeaders(huma.Error409Conflict(idempotency.ErrUnderWay.Error()), http.Header{"Retry-After": {"1"}})
+	case errors.Is(err, choreo.ErrCommitUnknown):
+		s.Log.ErrorContext(ctx, "a request has an unknown outcome", "error", err)
+		return huma.Error503ServiceUnavailable("it is not known whether this was done: look before you repeat it, or repeat it with its Idempotency-Key")
 	case errors.Is(err, choreo.ErrTooLarge):
 		return huma.NewError(http.StatusRequestEntityTooLarge, "this is more than one event can hold; send less")
 	case choreo.SQLState(err) == "22021" || choreo.SQLState(err) == "22P05":
@@ -123,6 +133,14 @@ func missingField(message string) (name string, ok bool) {
 		return "", false
 	}
 	return strings.CutSuffix(rest, " to be present")
+}
+
+// writeError answers with the problem of an error outside the framework.
+func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
+	var problem huma.StatusError
+	if errors.As(s.problemOf(r.Context(), err), &problem) {
+		s.writeProblem(w, problem.GetStatus(), problem.Error())
+	}
 }
 
 // writeProblem answers with a problem outside the framework: in raw handlers

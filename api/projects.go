@@ -96,14 +96,12 @@ func (s *Server) createProject(ctx context.Context, in *createProjectRequest) (*
 		return nil, errNotFound
 	}
 	var p *project.Project
-	r, err := s.work(ctx, "create-project", func(ctx context.Context, tx *choreo.Tx) (err error) {
+	return command(ctx, s, "create-project", working(func(ctx context.Context, tx *choreo.Tx) (err error) {
 		p, err = project.Create(ctx, tx, in.ID, in.Body.Name)
 		return err
+	}), func(_ context.Context, r choreo.Receipt) (*projectAnswer, error) {
+		return answerProject(p, settled(r)), nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return answerProject(p, settled(r)), nil
 }
 
 type addMemberRequest struct {
@@ -113,7 +111,7 @@ type addMemberRequest struct {
 
 func (s *Server) addMember(ctx context.Context, in *addMemberRequest) (*projectAnswer, error) {
 	var p *project.Project
-	r, err := s.work(ctx, "add-member", func(ctx context.Context, tx *choreo.Tx) (err error) {
+	return command(ctx, s, "add-member", working(func(ctx context.Context, tx *choreo.Tx) (err error) {
 		if err = account.Joinable(ctx, tx, in.AccountID); err != nil {
 			return err
 		}
@@ -121,9 +119,7 @@ func (s *Server) addMember(ctx context.Context, in *addMemberRequest) (*projectA
 			return err
 		}
 		return p.Add(ctx, tx, in.AccountID)
+	}), func(_ context.Context, r choreo.Receipt) (*projectAnswer, error) {
+		return answerProject(p, settled(r)), nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return answerProject(p, settled(r)), nil
 }

@@ -2,11 +2,13 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"troupe/choreo"
+	"troupe/domain/idempotency"
 )
 
 // register adds an operation: who may call it, what it takes and gives, and
@@ -23,6 +25,9 @@ func register[I, O any](s *Server, who access, op huma.Operation, handle func(co
 	huma.Register(s.huma, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)
 		if err != nil {
+			if k := keyedOf(ctx); k != nil {
+				k.refused = !errors.Is(err, idempotency.ErrOtherRequest) && !errors.Is(err, idempotency.ErrUnderWay)
+			}
 			return nil, s.problemOf(ctx, err)
 		}
 		if c, ok := any(out).(interface{ event() string }); ok && c.event() != "" && caller(ctx).AccountID != "" {
@@ -45,10 +50,16 @@ func (r Receipt) event() string { return r.Event }
 // settled is the receipt of a command that nothing goes on behind.
 func settled(r choreo.Receipt) Receipt { return Receipt{Event: r.EventID} }
 
-// ongoing is the receipt of a command that a saga goes on behind. A command
-// that found its saga running already fills in the saga alone.
+// ongoing is the receipt of a command that a saga goes on behind.
 func ongoing(r choreo.Receipt) Receipt {
 	return Receipt{Event: r.EventID, Saga: r.Saga, Location: "/sagas/" + r.Saga}
+}
+
+// joined is the receipt of a command in a saga that may run already, also where
+// it changed nothing.
+func joined(r choreo.Receipt, saga string) Receipt {
+	r.Saga = saga
+	return ongoing(r)
 }
 
 // route sends a request to its handler, and answers with problems where the

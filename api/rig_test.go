@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/lib/pq"
 	"golang.org/x/crypto/bcrypt"
 
 	"troupe/api"
@@ -24,6 +25,7 @@ import (
 	"troupe/choreo/embedded/embeddedtest"
 	"troupe/choreo/relay"
 	"troupe/choreo/saga"
+	wirefmt "troupe/choreo/wire"
 	"troupe/domain/account"
 	"troupe/handlers"
 )
@@ -39,9 +41,31 @@ type rig struct {
 	api  *api.Server
 	url  string
 	logs *logBook // what the API logged so far
+	wire *wire    // between the API and its database
+	key  string   // Idempotency-Key of requests, empty: none
 
-	relaying sync.Mutex
-	relay    *relay.Relay
+	relay *sequencer
+}
+
+// sequencer is the relay of a rig, one call at a time.
+type sequencer struct {
+	sync.Mutex
+	relay *relay.Relay
+}
+
+// emptyKafka is a broker that nothing was published to.
+type emptyKafka struct{}
+
+// ReadFrom finds nothing.
+func (emptyKafka) ReadFrom(context.Context, string, int32, int64, func(*wirefmt.Record) error) error {
+	return nil
+}
+
+// keyed is the same rig, which sends this key with every request.
+func (r *rig) keyed(key string) *rig {
+	with := *r
+	with.key = key
+	return &with
 }
 
 // ofViews are the paths of what is read from a view.
@@ -72,7 +96,7 @@ func start(t *testing.T, change ...func(*api.Options)) *rig {
 		TokenKey: []byte("token key"), SessionKey: sessionKey,
 		CardKey: bytes.Repeat([]byte{7}, 32), StaffToken: staffToken,
 	}
-	r := &rig{t: t, logs: &logBook{}}
+	r := &rig{t: t, logs: &logBook{}, wire: &wire{}, relay: &sequencer{}}
 	o.Log = slog.New(slog.NewTextHandler(r.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	for _, c := range change {
 		c(&o)
@@ -81,10 +105,12 @@ func start(t *testing.T, change ...func(*api.Options)) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool, err := sql.Open("postgres", embeddedtest.Database(t, handlers.Migrate))
+	connector, err := pq.NewConnector(embeddedtest.Database(t, handlers.Migrate))
 	if err != nil {
 		t.Fatal(err)
 	}
+	connector.Dialer(r.wire)
+	pool := sql.OpenDB(connector)
 	pool.SetMaxOpenConns(10)
 	t.Cleanup(func() { _ = pool.Close() })
 	if r.db, err = choreo.Open(t.Context(), pool, flow, choreo.Options{}); err != nil {
@@ -144,6 +170,9 @@ func (r *rig) do(method, path, token string, body any) *reply {
 
 func (r *rig) send(req *http.Request) *reply {
 	r.t.Helper()
+	if r.key != "" {
+		req.Header.Set("Idempotency-Key", r.key)
+	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		r.t.Fatal(err)
@@ -255,12 +284,12 @@ func (r *rig) sequence() {
 			r.t.Fatal(err)
 		}
 	}
-	r.relaying.Lock()
-	defer r.relaying.Unlock()
-	if r.relay == nil {
-		r.relay = relay.New(r.db, nil, nil, slog.New(slog.DiscardHandler))
+	r.relay.Lock()
+	defer r.relay.Unlock()
+	if r.relay.relay == nil {
+		r.relay.relay = relay.New(r.db, nil, emptyKafka{}, slog.New(slog.DiscardHandler))
 	}
-	if _, err := r.relay.Sequence(r.t.Context()); err != nil {
+	if _, err := r.relay.relay.Sequence(r.t.Context()); err != nil {
 		r.t.Fatal(err)
 	}
 	for n, err := 1, error(nil); n > 0; {

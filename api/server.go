@@ -73,7 +73,7 @@ func New(o Options) (*Server, error) {
 		bearer: {Type: "http", Scheme: "bearer", Description: "The token of POST /sessions, or that of staff."},
 	}
 	s.huma = humago.New(s.mux, config)
-	s.huma.UseMiddleware(s.admit, s.takeBody)
+	s.huma.UseMiddleware(s.admit, s.takeBody, s.keyedOperation)
 
 	s.operations()
 	s.accounts()
@@ -87,7 +87,7 @@ func New(o Options) (*Server, error) {
 	if o.Metrics != nil {
 		s.mux.Handle("GET /metrics", o.Metrics)
 	}
-	s.handler = s.outermost(http.HandlerFunc(s.route))
+	s.handler = s.outermost(s.repeatable(http.HandlerFunc(s.route)))
 	return s, nil
 }
 

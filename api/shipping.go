@@ -14,7 +14,7 @@ type shippingRequest struct {
 
 // changeShippingInfo starts a saga of its own: the order's goes on without it.
 func (s *Server) changeShippingInfo(ctx context.Context, in *shippingRequest) (*orderAnswer, error) {
-	r, err := s.work(ctx, "change-shipping-info", func(ctx context.Context, tx *choreo.Tx) error {
+	return command(ctx, s, "change-shipping-info", working(func(ctx context.Context, tx *choreo.Tx) error {
 		d, found, err := order.LoadDelivery(ctx, tx, in.ID)
 		if err != nil {
 			return err
@@ -26,9 +26,7 @@ func (s *Server) changeShippingInfo(ctx context.Context, in *shippingRequest) (*
 			return err
 		}
 		return d.Save(ctx, tx)
+	}), func(ctx context.Context, r choreo.Receipt) (*orderAnswer, error) {
+		return s.answerOrder(ctx, in.ID, ongoing(r))
 	})
-	if err != nil {
-		return nil, err
-	}
-	return s.answerOrder(ctx, in.ID, ongoing(r))
 }

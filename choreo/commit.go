@@ -23,7 +23,8 @@ type Receipt struct {
 // together or not at all. fn locks the aggregate's row first and emits then:
 // that order is what keeps the order of facts per key. In-transaction
 // reactions run before the commit; one of their failure facts rolls everything
-// back as a *RejectedError. fn runs again after a deadlock.
+// back as a *RejectedError. fn runs again after a deadlock, and where the answer
+// to COMMIT was lost only once it is certain that nothing was committed.
 func Commit(ctx context.Context, db *DB, command string, fn func(context.Context, *Tx) error) (Receipt, error) {
 	line := db.flow.Command(command)
 	if line == nil {
@@ -78,6 +79,7 @@ type Unit struct {
 	command bool
 	queue   []*pending
 	err     error
+	last    []func(context.Context, Receipt) error // run right before the commit
 
 	statements map[string]*sql.Stmt // seen in this transaction; nil until seen twice
 }
@@ -91,22 +93,27 @@ type pending struct {
 // InUnit runs fn in a transaction, then the in-transaction reactions to what
 // was emitted, writes the outbox and commits. An error rolls everything back.
 func (db *DB) InUnit(ctx context.Context, fn func(context.Context, *Unit) error) error {
-	return db.InUnitBegun(ctx, readClock, fn)
-}
-
-func readClock(ctx context.Context, tx *sql.Tx) (now time.Time, err error) {
 	var xid string
-	err = tx.QueryRowContext(ctx, `select choreo.troupe_now(), pg_current_xact_id()::text`).Scan(&now, &xid)
-	if err != nil {
-		err = fmt.Errorf("reading the clock: %w", err)
-	}
-	return now, err
+	return db.inUnit(ctx, func(ctx context.Context, tx *sql.Tx) (now time.Time, err error) {
+		err = tx.QueryRowContext(ctx, `select choreo.troupe_now(), pg_current_xact_id()::text`).Scan(&now, &xid)
+		if err != nil {
+			err = fmt.Errorf("reading the clock: %w", err)
+		}
+		return now, err
+	}, &xid, fn)
 }
 
 // InUnitBegun is InUnit with a first statement of the caller's, which reads the
 // engine's clock and gives the transaction its xid. The transaction has its xid
 // before its outbox ids: the relay's floor rests on that.
 func (db *DB) InUnitBegun(ctx context.Context, begin func(context.Context, *sql.Tx) (time.Time, error),
+	fn func(context.Context, *Unit) error) error {
+	return db.inUnit(ctx, begin, nil, fn)
+}
+
+// inUnit runs fn in a transaction. Where begin tells the transaction's id, it is
+// asked about if the answer to its COMMIT is lost.
+func (db *DB) inUnit(ctx context.Context, begin func(context.Context, *sql.Tx) (time.Time, error), xid *string,
 	fn func(context.Context, *Unit) error) error {
 	sqlTx, err := db.pool.BeginTx(ctx, nil)
 	if err != nil {
@@ -131,7 +138,16 @@ func (db *DB) InUnitBegun(ctx context.Context, begin func(context.Context, *sql.
 	if err != nil {
 		return err
 	}
-	if err := sqlTx.Commit(); err != nil {
+	for _, do := range u.last {
+		if err := do(ctx, u.receipt()); err != nil {
+			return err
+		}
+	}
+	err = sqlTx.Commit()
+	if err != nil && xid != nil {
+		err = db.outcome(ctx, *xid, err)
+	}
+	if err != nil {
 		return fmt.Errorf("committing: %w", err)
 	}
 	if emitted {

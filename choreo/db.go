@@ -138,8 +138,9 @@ func SQLState(err error) string {
 	return ""
 }
 
-// transient tells whether running the same transaction again may succeed.
+// transient tells whether running the same transaction again may succeed, and
+// cannot do it twice.
 func transient(err error) bool {
 	s := SQLState(err)
-	return s == "40001" || s == "40P01"
+	return s == "40001" || s == "40P01" || errors.Is(err, errAborted)
 }

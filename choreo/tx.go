@@ -124,6 +124,12 @@ func (tx *Tx) ordinal(cause, what string) int {
 	return n
 }
 
+// Last has fn run right before the transaction commits, after the in-transaction
+// reactions: what depends on all that the command did, such as its answer, can be
+// stored with it. fn gets the receipt of the command and must not emit. Its error
+// rolls everything back.
+func (tx *Tx) Last(fn func(context.Context, Receipt) error) { tx.last = append(tx.last, fn) }
+
 // ExecContext runs a statement in the transaction. One that runs more than once
 // is prepared.
 func (tx *Tx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {

@@ -64,6 +64,16 @@ func Joinable(ctx context.Context, tx *choreo.Tx, accountID string) error {
 	return nil
 }
 
+// IsErased tells whether the account is erased, or never was, and keeps it from
+// being erased until the transaction ends where it is not.
+func IsErased(ctx context.Context, tx Querier, accountID string) (bool, error) {
+	state, _, err := share(ctx, tx, accountID)
+	if errors.Is(err, ErrNotFound) {
+		return true, nil
+	}
+	return state == Erased, err
+}
+
 // ClosesFor tells whether the account is closing for the saga, and keeps it so
 // until the transaction ends. An account that is not there is not.
 func ClosesFor(ctx context.Context, tx *choreo.Tx, accountID, saga string) (bool, error) {
@@ -74,7 +84,7 @@ func ClosesFor(ctx context.Context, tx *choreo.Tx, accountID, saga string) (bool
 	return err == nil && of != "" && of == saga, err
 }
 
-func share(ctx context.Context, tx *choreo.Tx, accountID string) (s State, saga string, err error) {
+func share(ctx context.Context, tx Querier, accountID string) (s State, saga string, err error) {
 	err = tx.QueryRowContext(ctx, `select state, closing_saga from accounts where account_id = $1 for share`, accountID).
 		Scan(&s, &saga)
 	if errors.Is(err, sql.ErrNoRows) {

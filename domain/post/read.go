@@ -39,14 +39,19 @@ const tagsOf = `case state when 'processing' then tag_names
 
 const authorOf = `case when anonymous then '' else author_id end`
 
+// Querier is a transaction or a pool.
+type Querier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
 // Find reads a post.
-func Find(ctx context.Context, pool *sql.DB, id string) (*Reading, error) {
+func Find(ctx context.Context, q Querier, id string) (*Reading, error) {
 	if uuid.Validate(id) != nil {
 		return nil, ErrNotFound
 	}
 	r := &Reading{ID: id}
 	var contents []byte
-	err := pool.QueryRowContext(ctx, `select `+authorOf+`, title, contents, `+tagsOf+`, files, state, reason, saga, created_at
+	err := q.QueryRowContext(ctx, `select `+authorOf+`, title, contents, `+tagsOf+`, files, state, reason, saga, created_at
 		from blog_posts p where post_id = $1`, id).
 		Scan(&r.AuthorID, &r.Title, &contents, pq.Array(&r.Tags), pq.Array(&r.Files),
 			&r.State, &r.Reason, &r.Saga, &r.CreatedAt)

@@ -7,6 +7,7 @@ import (
 	"troupe/choreo"
 	"troupe/domain/account"
 	"troupe/domain/buyer"
+	"troupe/domain/idempotency"
 	"troupe/domain/order"
 	"troupe/domain/post"
 	"troupe/domain/project"
@@ -16,7 +17,7 @@ import (
 // personal are the aggregates that keep something of a person beside the
 // account: each destroys it.
 var personal = []func(context.Context, *choreo.Tx, string) error{
-	order.Forget, buyer.Forget, project.Forget, post.Forget,
+	order.Forget, buyer.Forget, project.Forget, post.Forget, idempotency.Forget,
 }
 
 // EraseDeletedAccount is half of erase-account. On AccountDeleted erases the
