@@ -36,6 +36,7 @@ type Step struct {
 	Consumer      string   `json:"consumer"`
 	On            string   `json:"on"` // empty for the command
 	Kind          Kind     `json:"kind"`
+	Effect        bool     `json:"effect"` // it talks to the outside
 	Emits         []string `json:"emits"`
 	FailsWith     []string `json:"failsWith"`
 	Undoes        []string `json:"undoes"`
@@ -55,7 +56,6 @@ const (
 	Starts  Kind = "starts"
 	Cancels Kind = "cancels"
 	Forward Kind = "forward"
-	Effect  Kind = "effect" // a forward one
 	Undo    Kind = "undo"
 	Follows Kind = "follows" // an undo or a cancellation
 	Books   Kind = "books"   // emits nothing
@@ -124,7 +124,7 @@ func (g *graph) saga(start *node) Saga {
 }
 
 func (g *graph) step(n *node, k Kind) Step {
-	s := Step{Consumer: n.name, On: n.on, Kind: k, Emits: list(n.emits), FailsWith: list(n.fails), Undoes: list(n.undoes),
+	s := Step{Consumer: n.name, On: n.on, Kind: k, Effect: n.effect(), Emits: list(n.emits), FailsWith: list(n.fails), Undoes: list(n.undoes),
 		UndoneBy: []string{}, Reason: n.left(), WithinSeconds: n.deadline().Seconds()}
 	for _, u := range g.nodes {
 		if (slices.Contains(u.undoes, n.name) || g.takesBack(u, n)) && !slices.Contains(s.UndoneBy, u.name) {
@@ -149,8 +149,6 @@ func (g *graph) kindOf(n *node, forward []*node) Kind {
 		return Books
 	case !slices.Contains(forward, n):
 		return Follows
-	case n.effect():
-		return Effect
 	}
 	return Forward
 }
