@@ -70,8 +70,8 @@ func (f BuyerMailFailed) FailureReason() string { return f.Reason }
 // OrderCanceled: The order is canceled, by the buyer or for want of payment. What was paid is owed back.
 type OrderCanceled struct {
 	OrderID   string  `json:"orderId"`
-	PaymentID *string `json:"paymentId"`
-	Amount    *Money  `json:"amount"`
+	PaymentID *string `json:"paymentId" jsonschema:"nullable"`
+	Amount    *Money  `json:"amount" jsonschema:"nullable"`
 	By        string  `json:"by"`
 	Reason    string  `json:"reason"`
 }
