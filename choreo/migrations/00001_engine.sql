@@ -392,6 +392,7 @@ create table choreo.sagas (
 );
 create index sagas_status on choreo.sagas (status, first);
 create index sagas_overdue on choreo.sagas (due_at) where status = 'running';
+create index sagas_owed on choreo.sagas (saga) where owed > 0;
 create index sagas_look on choreo.sagas (look_at) where look_at is not null;
 
 -- How far into the log the sagas' rows have come. Who holds the row locked is the

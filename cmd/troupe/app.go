@@ -20,6 +20,7 @@ import (
 	"troupe/choreo"
 	"troupe/choreo/broker"
 	"troupe/choreo/consume"
+	"troupe/choreo/metrics"
 	"troupe/choreo/relay"
 	"troupe/choreo/saga"
 	"troupe/choreo/steps"
@@ -252,6 +253,10 @@ func (a *app) api(ready func(context.Context) error, sandbox http.Handler) (*api
 		MaxAttachment: a.config.MaxAttachment,
 	})
 }
+
+// measure has this process's /metrics tell of the whole choreography: it is the
+// relay's, and not every consumer's, since all would say the same.
+func (a *app) measure() { a.metrics.MustRegister(metrics.New(a.db, a.log)) }
 
 func (a *app) metricsHandler() http.Handler {
 	return promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{})

@@ -63,6 +63,7 @@ func relayCommand() (*cobra.Command, error) {
 		needsBoth, []string{"http", "connections", "brokers", "prefix", "log-retention"},
 		func(ctx context.Context, c *config, _ []string) error {
 			return withDB(ctx, c, func(a *app) error {
+				a.measure()
 				g, ctx := errgroup.WithContext(ctx)
 				g.Go(func() error { return a.runRelay(ctx) })
 				g.Go(func() error { return a.runSagas(ctx) })

@@ -169,6 +169,7 @@ func (a *app) perform(ctx context.Context, l net.Listener, box *sandbox.Sandbox,
 	if _, err := a.applyTopics(ctx); err != nil {
 		return err
 	}
+	a.measure()
 	consumers, err := a.consumers(nil)
 	if err != nil {
 		return err
