@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -16,6 +17,11 @@ type Topic struct {
 	Partitions int
 	Created    bool // by this call
 }
+
+// Retention is how long Kafka keeps the records of a topic that is made: as long
+// as a foreign event is remembered, and a fact of an unknown type waits. The
+// event log keeps ours for longer.
+const Retention = 7 * 24 * time.Hour
 
 // ApplyTopics makes the topics that are missing, with the given number of
 // partitions, and writes down how many each really has, for the relay. It
@@ -33,7 +39,11 @@ func ApplyTopics(ctx context.Context, c Config, pool *sql.DB, names []string, pa
 	var missing []kafka.TopicConfig
 	for _, name := range names {
 		if before[name] == 0 {
-			missing = append(missing, kafka.TopicConfig{Topic: c.topic(name), NumPartitions: partitions, ReplicationFactor: -1})
+			missing = append(missing, kafka.TopicConfig{Topic: c.topic(name), NumPartitions: partitions, ReplicationFactor: -1,
+				ConfigEntries: []kafka.ConfigEntry{
+					{ConfigName: "retention.ms", ConfigValue: strconv.FormatInt(Retention.Milliseconds(), 10)},
+					{ConfigName: "cleanup.policy", ConfigValue: "delete"},
+				}})
 		}
 	}
 	after := before

@@ -97,7 +97,7 @@ func pivot(s check.Saga) string {
 
 // diagram is the saga in Mermaid: what succeeds, or what fails and is undone.
 func diagram(b *strings.Builder, s check.Saga, failing bool) {
-	b.WriteString("```\n")
+	b.WriteString("```mermaid\nflowchart LR\n")
 	seen := map[string]bool{}
 	line := func(format string, args ...any) {
 		if text := fmt.Sprintf(format, args...); !seen[text] {

@@ -4,16 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"troupe/choreo"
 	"troupe/choreo/check"
+	"troupe/choreo/draw"
 	"troupe/handlers"
 	"troupe/schemas"
 )
@@ -138,7 +136,7 @@ func printSaga(w io.Writer, s check.Saga, output string) error {
 		}
 		within := ""
 		if step.WithinSeconds > 0 {
-			within = short(step.Within())
+			within = draw.Short(step.Within())
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", step.Consumer, step.On, step.Kind, within,
 			strings.Join(step.Emits, ", "), strings.Join(step.FailsWith, ", "), strings.Join(step.Undoes, ", "), undoneBy)
@@ -170,7 +168,7 @@ func pathTime(p *check.Path) string {
 	if p == nil {
 		return "no bound"
 	}
-	return short(p.Duration())
+	return draw.Short(p.Duration())
 }
 
 func pathLine(p *check.Path) string {
@@ -178,42 +176,4 @@ func pathLine(p *check.Path) string {
 		return pathTime(p)
 	}
 	return pathTime(p) + ": " + strings.Join(p.Lines, ", then ")
-}
-
-// short writes 5m0s as 5m.
-func short(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
-}
-
-func flowGenerateCommand() *cobra.Command {
-	dir := "schemas"
-	generate := &cobra.Command{
-		Use: "generate", Short: "Write what follows from the flow: the JSON Schemas of its facts", Args: noArgs,
-		RunE: func(*cobra.Command, []string) error {
-			flow, err := theFlow()
-			if err != nil {
-				return err
-			}
-			files, err := schemas.Of(flow.Facts())
-			if err != nil {
-				return err
-			}
-			for name, body := range files {
-				if err := os.WriteFile(filepath.Join(dir, name), body, 0o644); err != nil { //nolint:gosec // sources are for everybody to read
-					return fmt.Errorf("writing a schema (run it at the top of the repository): %w", err)
-				}
-			}
-			fmt.Printf("%d schemas in %s\n", len(files), dir)
-			return nil
-		},
-	}
-	generate.Flags().StringVar(&dir, "schemas", dir, "folder to write schemas to")
-	return generate
 }
