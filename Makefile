@@ -34,8 +34,17 @@ lint: ## gofmt and golangci-lint
 	$(LINT) run
 
 .PHONY: generate
-generate: ## write what follows from the flow: schemas/
+generate: ## write what follows from the flow: schemas, drawings, services, manifests, alerts
 	$(GO) run ./cmd/troupe flow generate
+
+.PHONY: verify
+verify: ## the flow is sound, and what follows from it is as it says
+	$(GO) run ./cmd/troupe flow check
+	$(GO) run ./cmd/troupe flow generate --check
+
+.PHONY: test-deploy
+test-deploy: ## what is generated, by its own tools: Kubernetes and KEDA types, kustomize, promtool, AsyncAPI and Mermaid parsers
+	cd test/deploy && $(GO) test -count=1 ./...
 
 .PHONY: compose-up
 compose-up: ## the composed system: one service per consumer
