@@ -160,6 +160,9 @@ func (db *DB) inUnit(ctx context.Context, begin func(context.Context, *sql.Tx) (
 // SQL is the transaction itself, for the engine's own statements.
 func (u *Unit) SQL() *sql.Tx { return u.sql }
 
+// Flow is the choreography that the transaction is for.
+func (u *Unit) Flow() *Flow { return u.db.flow }
+
 // Clock is the engine's time at the start of the transaction, UTC.
 func (u *Unit) Clock() time.Time { return u.now }
 

@@ -208,9 +208,9 @@ func TestListsSayWhatSagasAre(t *testing.T) {
 			case "operate":
 				mended = true
 				for i, id := range numbers(rt, pool, `select id from choreo.steps where state in ('gave-up','parked') order by id desc limit 2`) {
-					err := steps.Redo(t.Context(), s.DB, id, false)
+					_, err := steps.Redo(t.Context(), s.DB, id, steps.Action{Who: "ana"})
 					if i == 1 {
-						err = steps.Drop(t.Context(), s.DB, id, "a test")
+						_, err = steps.Drop(t.Context(), s.DB, id, steps.Action{Who: "ana", Reason: "a test"})
 					}
 					if err != nil && i == 0 && !errors.Is(err, steps.ErrLater) {
 						rt.Fatal(err)
@@ -293,7 +293,7 @@ func TestASettledSagaOpensAgain(t *testing.T) {
 	play()
 	is(saga.Settled, "failed", 1)
 	mended = true
-	if err := steps.Redo(t.Context(), s.DB, int64(s.Count(`select id from choreo.steps where state = 'gave-up'`)), false); err != nil {
+	if _, err := steps.Redo(t.Context(), s.DB, int64(s.Count(`select id from choreo.steps where state = 'gave-up'`)), steps.Action{Who: "ana"}); err != nil {
 		t.Fatal(err)
 	}
 	advance(t, s)

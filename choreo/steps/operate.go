@@ -18,7 +18,28 @@ var (
 	ErrUndone   = errors.New("the step is undone: redone, it would do again what was taken back")
 	ErrLater    = errors.New("a later event of its line is done: redone, it would overtake that")
 	ErrNoReason = errors.New("say why")
+	ErrNoWho    = errors.New("say who you are")
+	ErrNoRule   = errors.New("this binary does not know what to do about the step's event")
+	ErrOtherKey = errors.New("the new data is about another key, or belongs to another line")
+	ErrHappened = errors.New("the call of the step has happened: under a new key it would happen again")
+	ErrUnsure   = errors.New("the call of the step may have happened: under a new key it could happen twice")
+	ErrChanged  = errors.New("the step has changed meanwhile: look at it again")
 )
+
+// Action is what an operator wants: who, why, and whether also against the rules.
+type Action struct {
+	Who    string
+	Reason string
+	Force  bool
+}
+
+// Change is what came of an action.
+type Change struct {
+	Who    string `json:"who"`
+	Reason string `json:"reason,omitempty"`
+	Before Info   `json:"before"`
+	After  Info   `json:"after"`
+}
 
 // Info is a step as an operator sees it. It holds no data of the event.
 type Info struct {
@@ -37,6 +58,20 @@ type Info struct {
 	Result    json.RawMessage `json:"result,omitempty"`
 }
 
+// Detail is a step with all that is known of it. Facts hold no personal data, and
+// neither does what is kept of them here.
+type Detail struct {
+	Info
+	Line        string          `json:"line"`
+	CausationID string          `json:"causationId,omitempty"`
+	EffectKey   string          `json:"effectKey"`
+	Called      bool            `json:"called"`
+	BegunAt     *time.Time      `json:"begunAt"`
+	LeaseUntil  *time.Time      `json:"leaseUntil"`
+	WatchedAt   *time.Time      `json:"watchedAt"`
+	Data        json.RawMessage `json:"data"`
+}
+
 // Filter narrows a list; an empty field does not.
 type Filter struct {
 	Consumer string
@@ -45,9 +80,49 @@ type Filter struct {
 	ID       int64
 }
 
+// Show reads one step.
+func Show(ctx context.Context, db *choreo.DB, id int64) (d Detail, err error) {
+	found, err := List(ctx, db, Filter{ID: id}, 1)
+	if err != nil {
+		return d, err
+	}
+	if len(found) == 0 {
+		return d, ErrNoStep
+	}
+	d.Info = found[0]
+	var data []byte
+	err = db.Pool().QueryRowContext(ctx, `select line, coalesce(meta->>'Causation', ''), effect_key, called, begun_at, lease_until, watch_at, data
+		from choreo.steps where id = $1`, id).
+		Scan(&d.Line, &d.CausationID, &d.EffectKey, &d.Called, &d.BegunAt, &d.LeaseUntil, &d.WatchedAt, &data)
+	if err != nil {
+		return d, fmt.Errorf("reading step %d: %w", id, err)
+	}
+	if json.Valid(data) {
+		d.Data = data
+	}
+	return d, nil
+}
+
 // List finds steps, the latest changed first, at most limit.
 func List(ctx context.Context, db *choreo.DB, f Filter, limit int) ([]Info, error) {
-	rows, err := db.Pool().QueryContext(ctx, `
+	return list(ctx, db.Pool(), f, limit)
+}
+
+// one reads a step that is there.
+func one(ctx context.Context, q querier, id int64) (Info, error) {
+	found, err := list(ctx, q, Filter{ID: id}, 1)
+	if err != nil || len(found) == 0 {
+		return Info{}, errors.Join(err, ErrNoStep)
+	}
+	return found[0], nil
+}
+
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+func list(ctx context.Context, q querier, f Filter, limit int) ([]Info, error) {
+	rows, err := q.QueryContext(ctx, `
 		select id, consumer, type, event_id, key, saga, state, attempts, round, due_at, updated_at, error, result
 		from choreo.steps
 		where ($1 = '' or consumer = $1) and ($2 = '' or state = $2) and ($3 = '' or saga = $3) and ($4 = 0 or id = $4)
@@ -56,7 +131,7 @@ func List(ctx context.Context, db *choreo.DB, f Filter, limit int) ([]Info, erro
 		return nil, fmt.Errorf("listing steps: %w", err)
 	}
 	defer rows.Close()
-	list := []Info{}
+	all := []Info{}
 	for rows.Next() {
 		var s Info
 		if err := rows.Scan(&s.ID, &s.Consumer, &s.Event, &s.EventID, &s.Key, &s.Saga, &s.State, &s.Attempts, &s.Round,
@@ -64,85 +139,7 @@ func List(ctx context.Context, db *choreo.DB, f Filter, limit int) ([]Info, erro
 			return nil, err
 		}
 		s.DueAt, s.UpdatedAt = s.DueAt.UTC(), s.UpdatedAt.UTC()
-		list = append(list, s)
+		all = append(all, s)
 	}
-	return list, rows.Err()
-}
-
-// Redo has a step that gave up or was parked run again, in a new round: its
-// facts get ids of their own, its call the key that it had. It refuses a step
-// that is undone, and one whose line has gone on, unless it is forced.
-func Redo(ctx context.Context, db *choreo.DB, id int64, force bool) error {
-	return db.InUnit(ctx, func(ctx context.Context, u *choreo.Unit) error {
-		s, err := lockStep(ctx, u, id)
-		if err != nil {
-			return err
-		}
-		switch s.state {
-		case GaveUp, Parked:
-		case Undone:
-			if !force {
-				return ErrUndone
-			}
-		case Done:
-			if !force {
-				return fmt.Errorf("the step is done: %w", ErrLater)
-			}
-		default:
-			return ErrNotEnded
-		}
-		var later bool
-		err = u.SQL().QueryRowContext(ctx, `select exists (select from choreo.steps
-			where consumer = $1 and line = $2 and id > $3 and state = 'done')`, s.consumer, s.line, id).Scan(&later)
-		if err != nil {
-			return fmt.Errorf("looking at the line of step %d: %w", id, err)
-		}
-		if later && !force {
-			return ErrLater
-		}
-		_, err = u.SQL().ExecContext(ctx, `update choreo.steps set state = 'waiting', head = false, round = round + 1,
-			place = coalesce(place, nextval('choreo.steps_place')), attempts = 0, begun_at = null, due_at = $2, result = null,
-			error = '', watch_since = null, watch_at = null, updated_at = $2 where id = $1`, id, u.Clock())
-		if err != nil {
-			return fmt.Errorf("redoing step %d: %w", id, err)
-		}
-		// It is the first of its line again: whoever was behind it waits.
-		_, err = u.SQL().ExecContext(ctx, `update choreo.steps set head = (place = (select min(place) from choreo.steps
-				where consumer = $1 and line = $2 and `+open+`))
-			where consumer = $1 and line = $2 and `+open, s.consumer, s.line)
-		return err
-	})
-}
-
-// Drop ends a step for good, unsaid: no fact comes of it. The reason is kept.
-func Drop(ctx context.Context, db *choreo.DB, id int64, reason string) error {
-	if reason == "" {
-		return ErrNoReason
-	}
-	return db.InUnit(ctx, func(ctx context.Context, u *choreo.Unit) error {
-		s, err := lockStep(ctx, u, id)
-		if err != nil {
-			return err
-		}
-		if s.state != Waiting && s.state != Parked && s.state != Unknown {
-			return fmt.Errorf("step %d is %s: only one that is waiting, parked or unknown can be dropped", id, s.state)
-		}
-		_, err = u.SQL().ExecContext(ctx, `update choreo.steps set state = 'dropped', head = false, error = $2,
-			updated_at = $3 where id = $1`, id, "dropped: "+reason, u.Clock())
-		if err != nil {
-			return fmt.Errorf("dropping step %d: %w", id, err)
-		}
-		return promote(ctx, u, s.consumer, s.line)
-	})
-}
-
-type locked struct{ consumer, line, state string }
-
-func lockStep(ctx context.Context, u *choreo.Unit, id int64) (s locked, err error) {
-	err = u.SQL().QueryRowContext(ctx, `select consumer, line, state from choreo.steps where id = $1 for update`, id).
-		Scan(&s.consumer, &s.line, &s.state)
-	if errors.Is(err, sql.ErrNoRows) {
-		return s, ErrNoStep
-	}
-	return s, err
+	return all, rows.Err()
 }

@@ -170,7 +170,7 @@ func TestWatchingEnds(t *testing.T) {
 	t.Run("when an operator has it redone", func(t *testing.T) {
 		t.Parallel()
 		s, id, _ := givesUp(t, &answer{}, true)
-		if err := steps.Redo(t.Context(), s.DB, id, false); err != nil {
+		if _, err := steps.Redo(t.Context(), s.DB, id, steps.Action{Who: "ana"}); err != nil {
 			t.Fatal(err)
 		}
 		if watched(s) != 0 {
