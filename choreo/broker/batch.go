@@ -14,6 +14,21 @@ import (
 type Batch struct {
 	Records []*wire.Record
 	Tails   []Tail
+
+	ready    chan struct{} // closed when prepared is there; nil where nothing was made ready
+	prepared any
+}
+
+// Prepared is what Subscriber.Ahead made of the records, once: nil where it was
+// not called, and when the batch comes again.
+func (b *Batch) Prepared() any {
+	if b.ready == nil {
+		return nil
+	}
+	<-b.ready
+	p := b.prepared
+	b.prepared = nil
+	return p
 }
 
 // Tail says that a consumer has been given all of a partition there is.

@@ -50,6 +50,7 @@ func (r *Reader) ReadFrom(ctx context.Context, topic string, partition int32, of
 		return err
 	}
 	defer func() { err = errors.Join(err, records.Close()) }()
+	names := map[string]string{}
 	for {
 		select {
 		case <-ctx.Done():
@@ -57,7 +58,7 @@ func (r *Reader) ReadFrom(ctx context.Context, topic string, partition int32, of
 		case failed := <-records.Errors():
 			return failed
 		case m := <-records.Messages():
-			if err := each(fromSarama(m, topic, "")); err != nil {
+			if err := each(fromSarama(m, topic, "", names)); err != nil {
 				return err
 			}
 			if m.Offset+1 >= end {

@@ -39,6 +39,10 @@ type Subscriber struct {
 	parallel bool
 	joined   atomic.Bool
 
+	// Ahead, where it is set before Subscribe, makes ready the records of a full
+	// merged batch while the one before it is under way.
+	Ahead func([]*wire.Record) any
+
 	closing   context.Context
 	close     context.CancelFunc
 	consuming sync.WaitGroup
@@ -175,6 +179,8 @@ func (m *member) ConsumeClaim(session sarama.ConsumerGroupSession, claim sarama.
 	// goes. Taken too early that does no harm: what is then read from the log
 	// and comes on Kafka after all is dropped below the watermark.
 	idle := true
+	names := map[string]string{} // of headers, the same in all records
+	topic, id := m.logical(claim.Topic()), m.ids[claim.Topic()]
 	tail := time.NewTimer(tailEvery / 5)
 	defer tail.Stop()
 	for {
@@ -186,10 +192,10 @@ func (m *member) ConsumeClaim(session sarama.ConsumerGroupSession, claim sarama.
 				return nil
 			}
 			idle = false
-			to.add(session.Context(), item{sarama: record, record: fromSarama(record, m.logical(record.Topic), m.ids[record.Topic])})
+			to.add(session.Context(), item{sarama: record, record: fromSarama(record, topic, id, names)})
 		case <-tail.C:
 			if idle {
-				to.add(session.Context(), item{tail: &Tail{m.logical(claim.Topic()), claim.Partition()}})
+				to.add(session.Context(), item{tail: &Tail{topic, claim.Partition()}})
 			}
 			idle = true
 			tail.Reset(tailEvery)
@@ -200,22 +206,49 @@ func (m *member) ConsumeClaim(session sarama.ConsumerGroupSession, claim sarama.
 // handOn gives batch after batch until the session ends.
 func (m *member) handOn(session sarama.ConsumerGroupSession, from *buffer) {
 	ctx := session.Context()
+	var items []item
+	var b *Batch
 	for {
-		items := from.take(ctx)
-		if len(items) == 0 || !m.deliver(ctx, items) {
+		if len(items) == 0 {
+			items = from.take(ctx)
+			b = batchOf(items)
+		}
+		if len(items) == 0 {
 			return
 		}
-		for _, i := range items {
-			if i.sarama != nil {
+		next, nextBatch := m.makeReady(from)
+		if !m.deliver(ctx, b) {
+			return
+		}
+		for n, i := range items { // the last of each run of one partition is enough
+			if i.sarama != nil && (n+1 == len(items) || !i.samePartition(items[n+1])) {
 				session.MarkMessage(i.sarama, "")
 			}
 		}
+		items, b = next, nextBatch
 	}
 }
 
-// deliver sends a batch until it is acknowledged; false when the session ends
-// first.
-func (m *member) deliver(ctx context.Context, items []item) bool {
+// makeReady begins with the batch after the one that is about to be delivered,
+// where it is full already: taken so early, it would otherwise stay small.
+func (m *member) makeReady(from *buffer) ([]item, *Batch) {
+	if m.parallel || m.Ahead == nil {
+		return nil, nil
+	}
+	items := from.takeFull()
+	if len(items) == 0 {
+		return nil, nil
+	}
+	b := batchOf(items)
+	b.ready = make(chan struct{})
+	go func() {
+		defer close(b.ready)
+		b.prepared = m.Ahead(b.Records)
+	}()
+	return items, b
+}
+
+func batchOf(items []item) *Batch {
 	b := &Batch{}
 	for _, i := range items {
 		if i.tail != nil {
@@ -224,6 +257,12 @@ func (m *member) deliver(ctx context.Context, items []item) bool {
 			b.Records = append(b.Records, i.record)
 		}
 	}
+	return b
+}
+
+// deliver sends a batch until it is acknowledged; false when the session ends
+// first.
+func (m *member) deliver(ctx context.Context, b *Batch) bool {
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		msg := NewMessage(ctx, b)
 		select {
@@ -245,94 +284,26 @@ func (m *member) deliver(ctx context.Context, items []item) bool {
 // logical is the name of a topic without our prefix.
 func (m *member) logical(topic string) string { return strings.TrimPrefix(topic, m.config.Prefix) }
 
-func fromSarama(r *sarama.ConsumerMessage, topic, topicID string) *wire.Record {
+// headerNames bounds how many names of headers are remembered: ours, and not
+// whatever somebody makes up.
+const headerNames = 64
+
+func fromSarama(r *sarama.ConsumerMessage, topic, topicID string, names map[string]string) *wire.Record {
 	out := &wire.Record{
 		Topic: topic, TopicID: topicID, Partition: r.Partition,
 		Offset: r.Offset, Key: r.Key, Value: r.Value, Time: r.Timestamp, Headers: make([]wire.Header, len(r.Headers)),
 	}
 	for i, h := range r.Headers {
-		out.Headers[i] = wire.Header{Name: string(h.Key), Value: h.Value}
+		name, ok := names[string(h.Key)]
+		if !ok {
+			name = string(h.Key)
+			if len(names) < headerNames {
+				names[name] = name
+			}
+		}
+		out.Headers[i] = wire.Header{Name: name, Value: h.Value}
 	}
 	return out
-}
-
-// item is a record on its way into a batch, or a tail in its place after those
-// before it.
-type item struct {
-	sarama *sarama.ConsumerMessage
-	record *wire.Record
-	tail   *Tail
-}
-
-func (i item) size() int {
-	if i.record == nil {
-		return 0
-	}
-	return len(i.record.Key) + len(i.record.Value) + 512
-}
-
-// buffer holds items between the partitions and the batches.
-type buffer struct {
-	mu      sync.Mutex
-	items   []item
-	bytes   int
-	changed chan struct{} // closed and made anew at each change
-}
-
-func newBuffer() *buffer { return &buffer{changed: make(chan struct{})} }
-
-// add appends an item, waiting while the buffer is full.
-func (b *buffer) add(ctx context.Context, i item) {
-	for {
-		b.mu.Lock()
-		if b.bytes < bufferBytes {
-			b.items, b.bytes = append(b.items, i), b.bytes+i.size()
-			if len(b.items) == 1 {
-				b.signal()
-			}
-			b.mu.Unlock()
-			return
-		}
-		changed := b.changed
-		b.mu.Unlock()
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// take removes a batch, waiting for a first item; it is empty when ctx ends.
-func (b *buffer) take(ctx context.Context) []item {
-	for {
-		b.mu.Lock()
-		if len(b.items) > 0 {
-			n, size := 0, 0
-			for n < len(b.items) && n < batchRecords && (n == 0 || size+b.items[n].size() <= batchBytes) {
-				size += b.items[n].size()
-				n++
-			}
-			batch := b.items[:n:n]
-			b.items, b.bytes = b.items[n:], b.bytes-size
-			b.signal()
-			b.mu.Unlock()
-			return batch
-		}
-		changed := b.changed
-		b.mu.Unlock()
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-// signal wakes whoever waits for a change. The mutex is held.
-func (b *buffer) signal() {
-	close(b.changed)
-	b.changed = make(chan struct{})
 }
 
 func pause(ctx context.Context, d time.Duration) {

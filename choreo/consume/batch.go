@@ -88,6 +88,7 @@ type arrival struct {
 
 	rule    *choreo.Rule // nil: there is nothing to do for it
 	event   any
+	unread  error // why there is no event
 	line    string
 	factKey string
 
@@ -113,27 +114,58 @@ func (a *Applier) Batch(ctx context.Context, b *broker.Batch) (Counts, error) {
 			return nil, err
 		}
 	}
-	arrivals := make([]*arrival, len(b.Records))
-	for i, r := range b.Records {
-		arrivals[i] = a.read(r)
+	if len(b.Tails) == 0 && a.allPassed(b.Records) {
+		return Counts{Duplicate: len(b.Records)}, nil
 	}
-	if len(b.Tails) == 0 && a.allPassed(arrivals) {
-		return Counts{Duplicate: len(arrivals)}, nil
+	arrivals, ready := b.Prepared().([]*arrival)
+	if !ready {
+		arrivals = a.readAll(b.Records)
 	}
 	return a.take(ctx, arrivals, b.Tails)
 }
 
-// allPassed tells, without asking the database, that all of a batch is at or
-// below the watermarks, which only rise: a replay of what was taken long ago is
-// skipped as fast as it can be read.
-func (a *Applier) allPassed(arrivals []*arrival) bool {
+func (a *Applier) readAll(records []*wire.Record) []*arrival {
+	arrivals := make([]*arrival, len(records))
+	for i, r := range records {
+		arrivals[i] = a.read(r)
+	}
+	return arrivals
+}
+
+// Ahead reads records whose turn has not come, and their facts: it is for the
+// batch that waits while another is applied.
+func (a *Applier) Ahead(records []*wire.Record) any {
+	if a.allPassed(records) {
+		return nil
+	}
+	arrivals := a.readAll(records)
 	for _, v := range arrivals {
-		at, ok := a.passed.Load(v.place)
-		if !ok || !v.own || v.meta.Sequence == 0 || v.meta.Sequence > at.(int64) { //nolint:forcetypeassert // only such are stored
+		v.decode()
+	}
+	return arrivals
+}
+
+// allPassed tells, without asking the database, that all records say that they
+// are events of ours at or below the watermarks, which only rise: a replay of
+// what was taken long ago is skipped about as fast as it can be read.
+func (a *Applier) allPassed(records []*wire.Record) bool {
+	var at place
+	var passed int64
+	for _, r := range records {
+		source, sequence := wire.Sequence(r)
+		if sequence == 0 {
+			return false
+		}
+		if at.partition != r.Partition || at.topic != r.Topic || at.source != string(source) {
+			at = place{string(source), r.Topic, r.Partition}
+			known, _ := a.passed.Load(at)
+			passed, _ = known.(int64)
+		}
+		if sequence > passed {
 			return false
 		}
 	}
-	return len(arrivals) > 0
+	return len(records) > 0
 }
 
 // take applies arrivals, healing first what is missing before or behind them;
@@ -197,17 +229,22 @@ func (a *Applier) bind(v *arrival) {
 	v.rule = rule
 }
 
-// open reads the fact of an arrival that has not come before.
+// open takes the fact of an arrival that has not come before.
 func (v *arrival) open() {
-	if v.rule == nil || v.event != nil {
+	v.decode()
+	if v.unread != nil {
+		v.rule, v.bad, v.sorted, v.outcome = nil, v.unread, Malformed, Malformed
+	}
+}
+
+// decode reads the fact, where there is something to do for it.
+func (v *arrival) decode() {
+	if v.rule == nil || v.event != nil || v.unread != nil {
 		return
 	}
-	event, err := v.rule.Decode(v.meta, v.data)
-	if err != nil {
-		v.rule, v.bad, v.sorted, v.outcome = nil, err, Malformed, Malformed
-		return
+	if v.event, v.unread = v.rule.Decode(v.meta, v.data); v.unread == nil {
+		v.line, v.factKey = v.rule.Line(v.event), v.rule.FactKey(v.event)
 	}
-	v.event, v.line, v.factKey = event, v.rule.Line(event), v.rule.FactKey(event)
 }
 
 // transaction is the transaction of one batch.

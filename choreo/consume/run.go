@@ -88,6 +88,7 @@ func NewProcess(db *choreo.DB, c broker.Config, consumers []*choreo.Consumer, m 
 			continue
 		}
 		s := broker.NewSubscriber(c, consumer.Name, consumer.Parallel())
+		s.Ahead = a.Ahead
 		p.subscribers[consumer.Name] = s
 		router.AddConsumerHandler(consumer.Name, strings.Join(topics, ","), s, p.handle(a))
 	}

@@ -4,6 +4,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -112,6 +113,34 @@ func Parse(r *Record) (choreo.Meta, []byte, error) {
 		}
 	}
 	return m, data, nil
+}
+
+// Sequence is what the headers of a record in binary mode say of its source and
+// sequence; 0 says nothing. It is much cheaper than Parse.
+func Sequence(r *Record) (source []byte, sequence int64) {
+	typed := false
+	for _, h := range r.Headers {
+		switch h.Name {
+		case "ce_source":
+			source = h.Value
+		case "ce_sequence":
+			n, err := strconv.ParseInt(string(h.Value), 10, 64)
+			if err != nil || n < 0 {
+				n = 0
+			}
+			sequence = n
+		case "ce_type":
+			typed = len(h.Value) > 0
+		case "content-type":
+			if bytes.HasPrefix(h.Value, []byte("application/cloudevents")) {
+				return nil, 0
+			}
+		}
+	}
+	if len(source) == 0 || !typed {
+		return nil, 0
+	}
+	return source, sequence
 }
 
 // ForeignSource is the source of records on a topic that name none.

@@ -93,3 +93,39 @@ func TestRecordsOfOthers(t *testing.T) {
 		})
 	}
 }
+
+// Sequence says what Parse says, or nothing.
+func TestSequenceOfARecord(t *testing.T) {
+	t.Parallel()
+	whole := Encode(choreo.Meta{ID: "1", Source: "/troupe/a/1", Type: "a.B.v1", Key: "k", Sequence: 7}, []byte("{}"), 0)
+	with := func(name, value string) *Record {
+		r := *whole
+		r.Headers = append(append([]Header{}, whole.Headers...), Header{Name: name, Value: []byte(value)})
+		return &r
+	}
+	for name, c := range map[string]struct {
+		record *Record
+		want   int64
+	}{
+		"ours":              {whole, 7},
+		"the last counts":   {with("ce_sequence", "9"), 9},
+		"no number":         {with("ce_sequence", "nine"), 0},
+		"negative":          {with("ce_sequence", "-9"), 0},
+		"no type":           {with("ce_type", ""), 0},
+		"no source":         {with("ce_source", ""), 0},
+		"structured":        {with("content-type", "application/cloudevents+json"), 0},
+		"without a header":  {&Record{}, 0},
+		"somebody's header": {with("ce_other", "x"), 7},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			source, got := Sequence(c.record)
+			if got != c.want {
+				t.Errorf("sequence %d, want %d", got, c.want)
+			}
+			if m, _, err := Parse(c.record); got != 0 && (err != nil || m.Sequence != got || m.Source != string(source)) {
+				t.Errorf("Parse says %s %d, %v", m.Source, m.Sequence, err)
+			}
+		})
+	}
+}

@@ -52,7 +52,7 @@ func oneByOne(name string, begin func()) choreo.Line {
 		}
 		tx.Emit(booked(e.Fact))
 		return nil
-	}).Emits(booked{})
+	}).Emits(booked{}).Parallel()
 }
 
 // deposits is the command that every flow of this row has.

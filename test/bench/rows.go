@@ -5,7 +5,7 @@ func rows() []*row {
 	return []*row{
 		against("consume", "consumed, OnBatch, Parallel()", "events/s", stockConsuming, consuming(1, inParallel)),
 		against("consume_merged", "consumed, OnBatch, one batch at a time", "events/s", stockConsuming, consuming(1, merged)),
-		against("consume_each", "consumed, On, a statement of its own per event", "events/s", stockConsuming, consuming(4, oneByOne)),
+		against("consume_each", "consumed, On, Parallel(), a statement of its own per event", "events/s", stockConsuming, consuming(4, oneByOne)),
 		against("relay", "relayed from the outbox to Kafka", "events/s", stockRelaying, relaying),
 		against("hop_200", "commit to the handler's commit, at 200/s", "ms", stockHop(200), hop(200)),
 		against("hop_2000", "commit to the handler's commit, at 2,000/s", "ms", stockHop(2000), hop(2000)),
