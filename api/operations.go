@@ -27,6 +27,13 @@ func (s *Server) operations() {
 		Summary:     "Pull events in the order of the log",
 		Description: "The reader remembers `position` and asks on `after` it.",
 	}, s.pullEvents)
+	register(s, staffOnly, huma.Operation{
+		OperationID: "stream-events", Method: http.MethodGet, Path: "/events/stream", Tags: tags,
+		Summary:     "Have events sent as they come (server-sent events)",
+		Description: "Each event as /events gives it, with its position as id. A client that comes again sends `Last-Event-ID`.",
+		Responses: map[string]*huma.Response{"200": {Description: "Events, and a sign of life every 15 s", Content: map[string]*huma.MediaType{
+			"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}}},
+	}, s.streamEvents)
 	s.refuses(http.StatusNotFound, saga.ErrNotFound)
 	register(s, staffOnly, huma.Operation{
 		OperationID: "list-sagas", Method: http.MethodGet, Path: "/sagas", Tags: tags,

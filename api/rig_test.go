@@ -23,8 +23,10 @@ import (
 	"troupe/choreo"
 	"troupe/choreo/consume"
 	"troupe/choreo/embedded/embeddedtest"
+	"troupe/choreo/eventlog"
 	"troupe/choreo/relay"
 	"troupe/choreo/saga"
+	"troupe/choreo/view"
 	wirefmt "troupe/choreo/wire"
 	"troupe/domain/account"
 	"troupe/handlers"
@@ -69,7 +71,7 @@ func (r *rig) keyed(key string) *rig {
 }
 
 // ofViews are the paths of what is read from a view.
-var ofViews = regexp.MustCompile(`^/(orders/.+|accounts/.+|posts(\?.*)?)$`)
+var ofViews = regexp.MustCompile(`^/(orders/.+|accounts/.+|posts(\?.*)?|stats/.+)$`)
 
 // logBook is a log that can be read while it is written.
 type logBook struct {
@@ -307,6 +309,15 @@ func (r *rig) project() {
 	}
 	r.sequence()
 	for _, v := range r.db.Flow().Views() {
+		if v.Pulls != nil {
+			for n := int64(1); n > 0; {
+				var err error
+				if n, err = view.Reader(r.db, v, eventlog.Source{DB: r.db}).Once(r.t.Context(), 0); err != nil {
+					r.t.Fatal(err)
+				}
+			}
+			continue
+		}
 		feeder := consume.NewFeeder(&consume.Applier{DB: r.db, Consumer: r.db.Flow().Consumer(v.Name)}, slog.New(slog.DiscardHandler))
 		for n := 1; n > 0; {
 			var err error

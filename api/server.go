@@ -28,6 +28,7 @@ type Options struct {
 	MaxAttachment int64         // bytes of an uploaded file; 10 MiB by default
 	Log           *slog.Logger
 
+	Hints   *choreo.Hints               // given when the log has news; nil: it is looked at all the same
 	Ready   func(context.Context) error // nil when ready, else what is missing; may be nil
 	Notes   func() []string             // what /readyz tells beside, such as providers that do not answer; may be nil
 	Sandbox http.Handler                // below /sandbox/, for staff; may be nil
@@ -59,6 +60,9 @@ func New(o Options) (*Server, error) {
 	if o.MaxAttachment == 0 {
 		o.MaxAttachment = 10 << 20
 	}
+	if o.Hints == nil {
+		o.Hints = &choreo.Hints{}
+	}
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
@@ -80,6 +84,7 @@ func New(o Options) (*Server, error) {
 	s.projects()
 	s.blog()
 	s.orders()
+	s.stats()
 
 	if o.Sandbox != nil {
 		s.mux.Handle("GET /sandbox/", s.staffOnly(o.Sandbox))

@@ -35,7 +35,7 @@ func (s *Server) seen(ctx context.Context, name, key string, in ViewRequest) (st
 	}
 	if in.Seen == "" {
 		recent := []string{s.written.Last(caller(ctx).AccountID)}
-		for _, topic := range s.DB.Flow().Consumer(name).Topics() {
+		for _, topic := range v.Topics() {
 			recent = append(recent, s.DB.LastOf(topic, key))
 		}
 		_, err := view.Until(ctx, mostFresh, func(ctx context.Context) (passed bool, err error) {

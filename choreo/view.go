@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+
+	"troupe/choreo/pull"
 )
 
 // ViewLine is a view in the flow: tables in a schema of their own, and the
@@ -17,6 +20,9 @@ type ViewLine struct {
 	Tables string // makes its tables, in the schema that comes first in the search path
 
 	projections []Projection
+	Pulls       pull.Handler // nil unless it pulls its events
+	Types       []string     // of its facts
+	pulled      []Fact
 }
 
 // View makes a view. Its projections run as a consumer of its name, in the order
@@ -24,6 +30,12 @@ type ViewLine struct {
 // a schema in front of their names.
 func View(name, tables string, projections ...Projection) *ViewLine {
 	return &ViewLine{Name: name, Tables: tables, projections: projections}
+}
+
+// Pulled makes a view that pulls these facts over HTTP, as a reader outside would,
+// instead of following topics. It hears of all in the one order of the log.
+func Pulled(name, tables string, handle pull.Handler, facts ...Fact) *ViewLine {
+	return &ViewLine{Name: name, Tables: tables, Pulls: handle, pulled: facts}
 }
 
 // Projection is what a view does about one type of fact.
@@ -46,18 +58,35 @@ func (p projection[F]) reaction(view string) Line {
 }
 
 func (v *ViewLine) addTo(f *Flow) error {
-	if f.consumers[v.Name] != nil || len(v.projections) == 0 {
-		return fmt.Errorf("the name of the view %q is used twice, or it projects nothing", v.Name)
+	if f.consumers[v.Name] != nil || f.commands[v.Name] != nil || f.View(v.Name) != nil {
+		return fmt.Errorf("the name %q is used twice", v.Name)
 	}
+	if len(v.projections)+len(v.pulled) == 0 {
+		return fmt.Errorf("the view %s projects nothing", v.Name)
+	}
+	v.Types = f.know(v.pulled...)
 	var errs []error
 	for _, p := range v.projections {
 		errs = append(errs, p.reaction(v.Name).addTo(f))
 	}
 	if c := f.consumers[v.Name]; c != nil {
 		c.view = v
+		for _, r := range c.rules {
+			v.Types = append(v.Types, r.On)
+		}
 	}
 	f.views = append(f.views, v)
 	return errors.Join(errs...)
+}
+
+// Topics are the topics of its facts, sorted.
+func (v *ViewLine) Topics() []string {
+	var topics []string
+	for _, t := range v.Types {
+		topics = append(topics, Topic(t))
+	}
+	slices.Sort(topics)
+	return slices.Compact(topics)
 }
 
 // Schema is the schema of the view's tables.
@@ -104,7 +133,9 @@ func (u *Unit) Enter(ctx context.Context, c *Consumer) error {
 	if c.next {
 		schema = c.view.NextSchema()
 	}
-	if _, err := u.sql.ExecContext(ctx, `select set_config('search_path', $1, true)`, schema); err != nil {
+	// Shared: whoever puts other tables in their place waits for us.
+	_, err := u.sql.ExecContext(ctx, `select set_config('search_path', $1, true), pg_advisory_xact_lock_shared(hashtextextended($1, 0))`, schema)
+	if err != nil {
 		return fmt.Errorf("entering the tables of %s: %w", c.Name, err)
 	}
 	return nil

@@ -19,6 +19,7 @@ import (
 	"troupe/views/accountinfo"
 	"troupe/views/orderdetails"
 	"troupe/views/postlist"
+	"troupe/views/salesstats"
 )
 
 // Outside is what the consumers talk to and the secrets that they hold.
@@ -203,5 +204,7 @@ func Flow(out Outside) (*choreo.Flow, error) {
 			choreo.Project(orderdetails.Captured), choreo.Project(orderdetails.Refunded),
 			choreo.Project(orderdetails.RefundNotNeeded), choreo.Project(orderdetails.RefundFailed),
 			choreo.Project(orderdetails.ShippingChanged), choreo.Project(orderdetails.CarrierSynced), choreo.Project(orderdetails.CarrierFailed)),
+		choreo.Pulled(salesstats.Name, salesstats.Tables, salesstats.Project,
+			events.OrderSubmitted{}, events.OrderConfirmed{}, events.PaymentRefunded{}),
 	)
 }

@@ -67,7 +67,7 @@ func (p *Performance) Start() {
 	g.Go(func() error {
 		return relay.New(p.stage.DB, publisher, broker.NewReader(p.Broker), p.Broker.Log).Run(ctx, nil)
 	})
-	g.Go(func() error { return process.Run(ctx, &consume.Hints{}) })
+	g.Go(func() error { return process.Run(ctx, &choreo.Hints{}) })
 	p.stop = func() error { cancel(); return errors.Join(g.Wait(), publisher.Close()) }
 	Eventually(p.stage.t, "every consumer has joined", func() bool { return process.Ready() == nil })
 }

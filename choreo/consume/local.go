@@ -5,10 +5,11 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/lib/pq"
+
+	"troupe/choreo"
 )
 
 // Feeder takes events from the log to one Local() consumer, right after they
@@ -25,7 +26,7 @@ func NewFeeder(a *Applier, log *slog.Logger) *Feeder {
 }
 
 // Run feeds until ctx ends. A hint, or a quarter of a second, makes it look.
-func (f *Feeder) Run(ctx context.Context, hints *Hints) error {
+func (f *Feeder) Run(ctx context.Context, hints *choreo.Hints) error {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
 	for ctx.Err() == nil {
@@ -75,31 +76,4 @@ func (f *Feeder) Feed(ctx context.Context) (int, error) {
 	}
 	_, err = f.applier.take(ctx, batch, nil)
 	return len(batch), err
-}
-
-// Hints spreads one source of hints to whoever waits for the next.
-type Hints struct {
-	mu   sync.Mutex
-	next chan struct{}
-}
-
-// Next is closed by the next hint. Whoever looks for news takes it before
-// looking, and so misses none.
-func (h *Hints) Next() <-chan struct{} {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.next == nil {
-		h.next = make(chan struct{})
-	}
-	return h.next
-}
-
-// Give wakes everyone who waits.
-func (h *Hints) Give() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.next != nil {
-		close(h.next)
-		h.next = nil
-	}
 }

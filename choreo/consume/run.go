@@ -123,7 +123,7 @@ func (p *Process) trouble(consumer string, err error) {
 }
 
 // Run runs until ctx ends or a part fails.
-func (p *Process) Run(ctx context.Context, hints *Hints) error {
+func (p *Process) Run(ctx context.Context, hints *choreo.Hints) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, r := range p.runners {
 		g.Go(func() error { return r.Run(ctx) })

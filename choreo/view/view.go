@@ -11,13 +11,14 @@ import (
 	"time"
 
 	"troupe/choreo"
+	"troupe/choreo/pull"
 )
 
 // Migrate brings the database that views live in to this version: the engine's
 // tables, and those of the views that have none yet. Several processes may call
 // it at once.
 func Migrate(ctx context.Context, pool *sql.DB, flow *choreo.Flow) error {
-	if err := choreo.Migrate(ctx, pool); err != nil {
+	if err := errors.Join(choreo.Migrate(ctx, pool), pull.Migrate(ctx, pool)); err != nil {
 		return err
 	}
 	tx, err := pool.BeginTx(ctx, nil)
@@ -65,13 +66,12 @@ func makeTables(ctx context.Context, tx *sql.Tx, v *choreo.ViewLine, schema stri
 // or of which nothing is known, is not passed. Of foreign events it is known for
 // as long as the inbox keeps them.
 func Passed(ctx context.Context, db *choreo.DB, v *choreo.ViewLine, eventID string) (bool, error) {
-	consumer := db.Flow().Consumer(v.Name)
 	var source, typ string
-	var partition, sequence int64
+	var position, partition, sequence int64
 	err := db.Log().QueryRowContext(ctx, `
-		select coalesce(s.source, l.source), l.type, coalesce(s.partition, 0), coalesce(l.sequence, 0)
+		select l.position, coalesce(s.source, l.source), l.type, coalesce(s.partition, 0), coalesce(l.sequence, 0)
 		from choreo.event_log l left join choreo.streams s on s.id = l.stream
-		where l.event_id = $1 order by l.stream nulls last limit 1`, eventID).Scan(&source, &typ, &partition, &sequence)
+		where l.event_id = $1 order by l.stream nulls last limit 1`, eventID).Scan(&position, &source, &typ, &partition, &sequence)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
@@ -79,11 +79,15 @@ func Passed(ctx context.Context, db *choreo.DB, v *choreo.ViewLine, eventID stri
 		return false, fmt.Errorf("looking for event %s: %w", eventID, err)
 	}
 	topic := choreo.Topic(typ)
-	if !slices.Contains(consumer.Topics(), topic) {
+	if !slices.Contains(v.Topics(), topic) {
 		return true, nil
 	}
+	if v.Pulls != nil {
+		at, err := reader(db, v).Position(ctx)
+		return at >= position, err
+	}
 	var passed bool
-	err = db.Home(consumer).Pool().QueryRowContext(ctx, `
+	err = db.ViewsHome().Pool().QueryRowContext(ctx, `
 		select case when $5 > 0
 				then exists (select from choreo.watermarks w where w.consumer = $1 and w.source = $2 and w.topic = $3
 					and w.partition = $4 and w.sequence >= $5)
@@ -95,6 +99,18 @@ func Passed(ctx context.Context, db *choreo.DB, v *choreo.ViewLine, eventID stri
 		return false, fmt.Errorf("asking how far the view %s is: %w", v.Name, err)
 	}
 	return passed, nil
+}
+
+// reader is the reader of a view that pulls, without its source.
+func reader(db *choreo.DB, v *choreo.ViewLine) *pull.Reader {
+	return &pull.Reader{Name: v.Name, DB: db.ViewsHome().Pool(), Handle: v.Pulls, Types: v.Types, Schema: v.Schema()}
+}
+
+// Reader is the reader of a view that pulls, from the source.
+func Reader(db *choreo.DB, v *choreo.ViewLine, from pull.Source) *pull.Reader {
+	r := reader(db, v)
+	r.Source = from
+	return r
 }
 
 // Until asks, at growing distance, until done says yes or the time is up; false

@@ -200,7 +200,7 @@ func (a *app) consumers(names []string) (*consume.Process, error) {
 
 // runConsumers runs them until ctx ends.
 func (a *app) runConsumers(ctx context.Context, p *consume.Process) error {
-	hints := &consume.Hints{}
+	hints := &choreo.Hints{}
 	listener, notes := a.listen(choreo.LogChannel)
 	defer listener.Close() //nolint:errcheck // it only says that it was closed before
 	go func() {
@@ -225,7 +225,7 @@ func (a *app) runRelay(ctx context.Context) error {
 
 // runSagas keeps the lists of sagas until ctx ends.
 func (a *app) runSagas(ctx context.Context) error {
-	hints := &consume.Hints{}
+	hints := &choreo.Hints{}
 	listener, notes := a.listen(choreo.LogChannel)
 	defer listener.Close() //nolint:errcheck // it only says that it was closed before
 	go func() {

@@ -153,7 +153,7 @@ func (e *engine) consume(ctx context.Context) (*running, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan error, 1)
-	go func() { done <- r.process.Run(ctx, &consume.Hints{}) }()
+	go func() { done <- r.process.Run(ctx, &choreo.Hints{}) }()
 	r.stop = func() error { cancel(); return <-done }
 	return r, nil
 }
