@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -27,6 +28,9 @@ type Options struct {
 	SessionTTL    time.Duration // of a sign-in; 30 days by default
 	MaxAttachment int64         // bytes of an uploaded file; 10 MiB by default
 	Log           *slog.Logger
+
+	Heartbeat time.Duration // between signs of life of a stream; 15 s by default
+	Patience  time.Duration // with a client that does not read its stream; 10 s by default
 
 	Hints   *choreo.Hints               // given when the log has news; nil: it is looked at all the same
 	Ready   func(context.Context) error // nil when ready, else what is missing; may be nil
@@ -60,6 +64,7 @@ func New(o Options) (*Server, error) {
 	if o.MaxAttachment == 0 {
 		o.MaxAttachment = 10 << 20
 	}
+	o.Heartbeat, o.Patience = cmp.Or(o.Heartbeat, 15*time.Second), cmp.Or(o.Patience, 10*time.Second)
 	if o.Hints == nil {
 		o.Hints = &choreo.Hints{}
 	}

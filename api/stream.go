@@ -14,11 +14,8 @@ import (
 	"troupe/choreo/eventlog"
 )
 
-const (
-	heartbeat  = 15 * time.Second // between signs of life
-	mostBehind = 10 * time.Second // that a client may take to read what it is sent
-	streamPage = 100              // events that are written at once
-)
+// streamPage is how many events are written at once.
+const streamPage = 100
 
 type streamRequest struct {
 	EventsQuery
@@ -58,7 +55,7 @@ func (s *Server) streamEvents(_ context.Context, in *streamRequest) (*huma.Strea
 func (s *Server) stream(ctx context.Context, w http.ResponseWriter, in *streamRequest) error {
 	control := http.NewResponseController(w)
 	send := func(text []byte) error {
-		if err := control.SetWriteDeadline(time.Now().Add(mostBehind)); err != nil {
+		if err := control.SetWriteDeadline(time.Now().Add(s.Patience)); err != nil {
 			return fmt.Errorf("setting a deadline: %w", err)
 		}
 		if _, err := w.Write(text); err != nil {
@@ -71,7 +68,7 @@ func (s *Server) stream(ctx context.Context, w http.ResponseWriter, in *streamRe
 	}
 	query := in.query(streamPage)
 	query.After = in.after
-	beat := time.NewTicker(heartbeat)
+	beat := time.NewTicker(s.Heartbeat)
 	defer beat.Stop()
 	for {
 		news := s.Hints.Next()

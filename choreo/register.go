@@ -29,7 +29,7 @@ func Register(ctx context.Context, db *DB) error {
 			err := u.sql.QueryRowContext(ctx, `insert into choreo.consumers (consumer, topics, local, registered_at)
 				values ($1, $2, $3, $4)
 				on conflict (consumer) do update set topics = excluded.topics, local = excluded.local
-				returning xmax::text = '0'`, c.Name, pq.Array(c.Topics()), c.Local(), u.now).Scan(&fresh)
+				returning xmax::text = '0'`, c.Name, pq.Array(append([]string{}, c.Topics()...)), c.Local(), u.now).Scan(&fresh)
 			if err != nil {
 				return fmt.Errorf("registering %s: %w", c.Name, err)
 			}

@@ -185,6 +185,9 @@ func (a *app) consumers(names []string) (*consume.Process, error) {
 		all = nil
 		for _, name := range names {
 			c := a.flow.Consumer(name)
+			if v := a.flow.View(name); v != nil && v.Pulls != nil {
+				continue // a reader
+			}
 			if c == nil {
 				return nil, usageError{fmt.Errorf("there is no consumer %q; `troupe run --help` lists them", name)}
 			}
@@ -200,14 +203,8 @@ func (a *app) consumers(names []string) (*consume.Process, error) {
 
 // runConsumers runs them until ctx ends.
 func (a *app) runConsumers(ctx context.Context, p *consume.Process) error {
-	hints := &choreo.Hints{}
-	listener, notes := a.listen(choreo.LogChannel)
-	defer listener.Close() //nolint:errcheck // it only says that it was closed before
-	go func() {
-		for range notes {
-			hints.Give()
-		}
-	}()
+	hints, deaf := a.hear(choreo.LogChannel)
+	defer deaf()
 	return p.Run(ctx, hints)
 }
 
@@ -225,14 +222,8 @@ func (a *app) runRelay(ctx context.Context) error {
 
 // runSagas keeps the lists of sagas until ctx ends.
 func (a *app) runSagas(ctx context.Context) error {
-	hints := &choreo.Hints{}
-	listener, notes := a.listen(choreo.LogChannel)
-	defer listener.Close() //nolint:errcheck // it only says that it was closed before
-	go func() {
-		for range notes {
-			hints.Give()
-		}
-	}()
+	hints, deaf := a.hear(choreo.LogChannel)
+	defer deaf()
 	return saga.Run(ctx, a.db, hints.Next, a.log)
 }
 
@@ -244,10 +235,23 @@ func (a *app) listen(channel string) (*pq.Listener, <-chan *pq.Notification) {
 	return l, l.NotificationChannel()
 }
 
-// api makes the HTTP API.
-func (a *app) api(ready func(context.Context) error, sandbox http.Handler) (*api.Server, error) {
+// hear gives a hint for each note of a channel, until the function that comes
+// back is called.
+func (a *app) hear(channel string) (*choreo.Hints, func()) {
+	hints := &choreo.Hints{}
+	listener, notes := a.listen(channel)
+	go func() {
+		for range notes {
+			hints.Give()
+		}
+	}()
+	return hints, func() { _ = listener.Close() } // it only says that it was closed before
+}
+
+// api makes the HTTP API; hints tell it of news in the log.
+func (a *app) api(hints *choreo.Hints, ready func(context.Context) error, sandbox http.Handler) (*api.Server, error) {
 	return api.New(api.Options{
-		DB: a.db, Blobs: a.blobs, TokenKey: key("verification tokens", a.config.TokenKey),
+		DB: a.db, Hints: hints, Blobs: a.blobs, TokenKey: key("verification tokens", a.config.TokenKey),
 		SessionKey: key("sessions", a.config.SessionKey), CardKey: key("cards", a.config.CardKey),
 		StaffToken: a.config.StaffToken, Log: a.log, Ready: ready, Notes: a.troubles, Sandbox: sandbox, Metrics: a.metricsHandler(),
 		MaxAttachment: a.config.MaxAttachment,

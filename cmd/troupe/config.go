@@ -36,6 +36,7 @@ type config struct {
 
 	MaxAttachment int64 `env:"TROUPE_MAX_ATTACHMENT_BYTES" flag:"max-attachment-bytes" usage:"largest file of a post, in bytes" envDefault:"10485760"`
 
+	APIURL     string `env:"TROUPE_API_URL" flag:"api-url" usage:"base URL of the API, for what pulls events from it"`
 	StaffToken string `env:"TROUPE_STAFF_TOKEN"`
 	TokenKey   string `env:"TROUPE_TOKEN_KEY"`
 	SessionKey string `env:"TROUPE_SESSION_KEY"`

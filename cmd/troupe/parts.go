@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"troupe/choreo"
 	"troupe/handlers"
 	"troupe/sandbox"
 )
@@ -49,7 +50,9 @@ func apiCommand() (*cobra.Command, error) {
 		[]string{"http", "connections", "blobs-url", "max-event-bytes", "max-attachment-bytes"},
 		func(ctx context.Context, c *config, _ []string) error {
 			return withDB(ctx, c, func(a *app) error {
-				server, err := a.api(a.databaseReady, nil)
+				hints, deaf := a.hear(choreo.LogChannel)
+				defer deaf()
+				server, err := a.api(hints, a.databaseReady, nil)
 				if err != nil {
 					return err
 				}
@@ -82,16 +85,28 @@ func runCommand() (*cobra.Command, error) {
 	for _, c := range flow.Consumers() {
 		names = append(names, c.Name)
 	}
+	for _, v := range flow.Views() {
+		if v.Pulls != nil {
+			names = append(names, v.Name)
+		}
+	}
 	cmd, err := part("run CONSUMER…", "Run consumers alone", "Run one consumer, or several, in this process:\n  "+strings.Join(names, "\n  "),
-		needsOutside, []string{"http", "connections", "brokers", "prefix", "payment-url", "blobs-url", "mail-from", "forbidden-tags", "blobs-fail-corrupt", "max-event-bytes"},
+		needsOutside, []string{"http", "connections", "brokers", "prefix", "api-url", "payment-url", "blobs-url", "mail-from", "forbidden-tags", "blobs-fail-corrupt", "max-event-bytes"},
 		func(ctx context.Context, c *config, args []string) error {
 			return withDB(ctx, c, func(a *app) error {
 				p, err := a.consumers(args)
 				if err != nil {
 					return err
 				}
+				readers, err := a.readers(args, c.APIURL)
+				if err != nil {
+					return err
+				}
 				g, ctx := errgroup.WithContext(ctx)
 				g.Go(func() error { return a.runConsumers(ctx, p) })
+				for _, r := range readers {
+					g.Go(func() error { return r.Run(ctx) })
+				}
 				g.Go(func() error {
 					return listenAndServe(ctx, c, a.health(func(ctx context.Context) error {
 						return errors.Join(p.Ready(), a.databaseReady(ctx))

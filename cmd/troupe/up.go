@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"troupe/choreo"
 	"troupe/choreo/embedded"
 	"troupe/sandbox"
 )
@@ -175,7 +176,13 @@ func (a *app) perform(ctx context.Context, l net.Listener, box *sandbox.Sandbox,
 		return err
 	}
 	ready := func(ctx context.Context) error { return errors.Join(a.databaseReady(ctx), consumers.Ready()) }
-	server, err := a.api(ready, box.Handler())
+	hints, deaf := a.hear(choreo.LogChannel)
+	defer deaf()
+	server, err := a.api(hints, ready, box.Handler())
+	if err != nil {
+		return err
+	}
+	readers, err := a.readers(nil, loopback(l.Addr()))
 	if err != nil {
 		return err
 	}
@@ -184,6 +191,9 @@ func (a *app) perform(ctx context.Context, l net.Listener, box *sandbox.Sandbox,
 	g.Go(func() error { return a.runSagas(ctx) })
 	g.Go(func() error { return a.runConsumers(ctx, consumers) })
 	g.Go(func() error { return serve(ctx, server.HTTPServer(), l) })
+	for _, r := range readers {
+		g.Go(func() error { return r.Run(ctx) })
+	}
 	g.Go(func() error {
 		for ready(ctx) != nil {
 			select {
