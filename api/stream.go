@@ -46,7 +46,7 @@ func (s *Server) streamEvents(_ context.Context, in *streamRequest) (*huma.Strea
 		h := w.Header()
 		h.Set("Content-Type", "text/event-stream")
 		h.Set("X-Accel-Buffering", "no") // a proxy is to pass on what it gets
-		if err := s.stream(r.Context(), w, in); err != nil && r.Context().Err() == nil {
+		if err := s.stream(r.Context(), w, in); err != nil {
 			s.Log.InfoContext(r.Context(), "a stream of events has ended", "error", err)
 		}
 	}}, nil
