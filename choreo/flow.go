@@ -216,7 +216,7 @@ func (c *Consumer) Rule(factType string) *Rule {
 
 // Topics are the topics it follows, sorted.
 func (c *Consumer) Topics() []string {
-	var topics []string
+	topics := []string{} // not nil: it is stored
 	for _, r := range c.rules {
 		if t := Topic(r.On); !r.Domain && !slices.Contains(topics, t) {
 			topics = append(topics, t)
