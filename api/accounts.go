@@ -27,10 +27,12 @@ func (s *Server) accounts() {
 		OperationID: "sign-up", Method: http.MethodPost, Path: "/accounts", Tags: tags,
 		Summary: "Sign up", DefaultStatus: http.StatusCreated,
 		Description: "The verification mail is sent afterwards; `mail` of the account tells what became of it.",
+		Middlewares: s.limited(newLimits(s.Rates.SignUp)), Errors: []int{http.StatusTooManyRequests},
 	}, s.signUp)
 	register(s, anyone, huma.Operation{
 		OperationID: "sign-in", Method: http.MethodPost, Path: "/sessions", Tags: tags,
 		Summary: "Sign in", DefaultStatus: http.StatusCreated,
+		Middlewares: s.limited(newLimits(s.Rates.SignIn)), Errors: []int{http.StatusTooManyRequests},
 	}, s.signIn)
 	register(s, accountsAndStaff, huma.Operation{
 		OperationID: "get-account", Method: http.MethodGet, Path: "/accounts/{id}", Tags: tags,
@@ -40,6 +42,7 @@ func (s *Server) accounts() {
 	register(s, accountsOnly, huma.Operation{
 		OperationID: "request-verification-mail", Method: http.MethodPost, Path: "/accounts/{id}/verification-mails", Tags: tags,
 		Summary: "Send the verification mail again", DefaultStatus: http.StatusAccepted,
+		Middlewares: s.limited(newLimits(s.Rates.SendAgain)), Errors: []int{http.StatusTooManyRequests},
 	}, s.requestMail)
 	register(s, anyone, huma.Operation{
 		OperationID: "verify-account", Method: http.MethodPost, Path: "/verifications", Tags: tags,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -18,6 +19,12 @@ func register[I, O any](s *Server, who access, op huma.Operation, handle func(co
 	op.Metadata = map[string]any{accessKey: who}
 	if who != anyone {
 		op.Security = []map[string][]string{{bearer: {}}}
+	}
+	if op.Method != http.MethodGet && !slices.Contains(notKeyed, op.Path) {
+		op.Parameters = append(op.Parameters, &huma.Param{
+			Name: keyHeader, In: "header", Schema: &huma.Schema{Type: huma.TypeString, MaxLength: new(255)},
+			Description: "The same key and body within 24 hours are answered as the first time, and do nothing twice",
+		})
 	}
 	// takeBody bounds the time of reading. A deadline that outlives the body
 	// would cancel a handler that is still at work.

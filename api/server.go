@@ -27,6 +27,7 @@ type Options struct {
 	StaffToken    string        // bearer token of staff; empty: there is no staff
 	SessionTTL    time.Duration // of a sign-in; 30 days by default
 	MaxAttachment int64         // bytes of an uploaded file; 10 MiB by default
+	Rates         Rates
 	Log           *slog.Logger
 
 	Heartbeat time.Duration // between signs of life of a stream; 15 s by default
@@ -58,6 +59,11 @@ func New(o Options) (*Server, error) {
 	if o.DB == nil || len(o.TokenKey) == 0 || len(o.SessionKey) == 0 {
 		return nil, errors.New("the API needs a database, a token key and a session key")
 	}
+	return build(o)
+}
+
+// build makes a server of options that may lack what answering takes.
+func build(o Options) (*Server, error) {
 	if o.SessionTTL == 0 {
 		o.SessionTTL = 30 * 24 * time.Hour
 	}
@@ -76,6 +82,7 @@ func New(o Options) (*Server, error) {
 		passwords: account.NewPasswords(),
 	}
 	config := huma.DefaultConfig("Troupe", "1")
+	config.DocsPath = ""     // ours takes nothing from elsewhere
 	config.CreateHooks = nil // no $schema field in bodies: they are contracts
 	config.Transformers = []huma.Transformer{discreet}
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
@@ -90,6 +97,9 @@ func New(o Options) (*Server, error) {
 	s.blog()
 	s.orders()
 	s.stats()
+	if err := s.documentation(); err != nil {
+		return nil, err
+	}
 
 	if o.Sandbox != nil {
 		s.mux.Handle("GET /sandbox/", s.staffOnly(o.Sandbox))

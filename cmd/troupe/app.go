@@ -250,11 +250,15 @@ func (a *app) hear(channel string) (*choreo.Hints, func()) {
 
 // api makes the HTTP API; hints tell it of news in the log.
 func (a *app) api(hints *choreo.Hints, ready func(context.Context) error, sandbox http.Handler) (*api.Server, error) {
+	rates, err := a.config.rates()
+	if err != nil {
+		return nil, err
+	}
 	return api.New(api.Options{
 		DB: a.db, Hints: hints, Blobs: a.blobs, TokenKey: key("verification tokens", a.config.TokenKey),
 		SessionKey: key("sessions", a.config.SessionKey), CardKey: key("cards", a.config.CardKey),
 		StaffToken: a.config.StaffToken, Log: a.log, Ready: ready, Notes: a.troubles, Sandbox: sandbox, Metrics: a.metricsHandler(),
-		MaxAttachment: a.config.MaxAttachment,
+		MaxAttachment: a.config.MaxAttachment, Rates: rates,
 	})
 }
 

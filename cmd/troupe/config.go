@@ -20,6 +20,8 @@ import (
 // config is read from the environment; what has a flag may be given as one too.
 // Secrets have none: a command line can be read by others on the machine.
 type config struct {
+	Embedded bool // everything is in this process
+
 	HTTP  string `env:"TROUPE_HTTP" flag:"http" usage:"address to serve HTTP on"`
 	Kafka string `env:"TROUPE_KAFKA" flag:"kafka" usage:"address of the embedded Kafka broker"`
 	Data  string `env:"TROUPE_DATA" flag:"data" usage:"folder of everything that 'troupe up' keeps"`
@@ -35,6 +37,12 @@ type config struct {
 	LogRetention time.Duration `env:"TROUPE_LOG_RETENTION" flag:"log-retention" usage:"how long the event log keeps facts, such as 8760h; for ever unless it is set"`
 
 	MaxAttachment int64 `env:"TROUPE_MAX_ATTACHMENT_BYTES" flag:"max-attachment-bytes" usage:"largest file of a post, in bytes" envDefault:"10485760"`
+
+	// Each an amount per time of one client, such as 10/1m, or off.
+	RateSignUp    string   `env:"TROUPE_RATE_SIGN_UP" flag:"rate-sign-up" usage:"sign-ups of one client, such as 10/1m, or off"`
+	RateSignIn    string   `env:"TROUPE_RATE_SIGN_IN" flag:"rate-sign-in" usage:"sign-ins of one client, such as 20/1m, or off"`
+	RateSendAgain string   `env:"TROUPE_RATE_SEND_AGAIN" flag:"rate-send-again" usage:"verification mails that one account may ask for again, such as 5/10m, or off"`
+	Proxies       []string `env:"TROUPE_PROXIES" flag:"proxies" usage:"networks whose X-Forwarded-For is believed, such as 10.0.0.0/8"`
 
 	APIURL     string `env:"TROUPE_API_URL" flag:"api-url" usage:"base URL of the API, for what pulls events from it"`
 	StaffToken string `env:"TROUPE_STAFF_TOKEN"`

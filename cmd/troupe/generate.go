@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"troupe/api"
 	"troupe/choreo"
 	"troupe/choreo/draw"
 	"troupe/deploy"
@@ -22,7 +23,7 @@ import (
 func flowGenerateCommand() *cobra.Command {
 	dir, compare := ".", false
 	cmd := &cobra.Command{
-		Use: "generate", Short: "Write what follows from the flow: schemas, drawings, services, manifests, alerts", Args: noArgs,
+		Use: "generate", Short: "Write what follows from the flow and the API: schemas, drawings, services, manifests, alerts", Args: noArgs,
 		Long: "Writes, below the top of the repository: schemas/, docs/choreography.md, the tables and services between the\n" +
 			"markers in README.md and docker-compose.yml, deploy/kubernetes/, deploy/topics.yaml and deploy/alerts.yaml.\n" +
 			"With --check nothing is written; exit code 1 names the files that are not what the flow says.",
@@ -67,6 +68,9 @@ func generated(flow *choreo.Flow, dir string) (map[string][]byte, error) {
 	}
 	for name, body := range manifests {
 		files["deploy/kubernetes/"+name] = body
+	}
+	if files["schemas/openapi.yaml"], err = api.Describe(); err != nil {
+		return nil, fmt.Errorf("describing the API: %w", err)
 	}
 	if files["deploy/alerts.yaml"], err = deploy.Alerts(flow); err != nil {
 		return nil, err

@@ -47,7 +47,7 @@ var (
 func apiCommand() (*cobra.Command, error) {
 	return part("api", "Serve the HTTP API alone", "",
 		append(needsDatabase[:1:1], "TROUPE_TOKEN_KEY", "TROUPE_SESSION_KEY", "TROUPE_CARD_KEY", "TROUPE_STAFF_TOKEN", "TROUPE_BLOBS_URL"),
-		[]string{"http", "connections", "blobs-url", "max-event-bytes", "max-attachment-bytes"},
+		[]string{"http", "connections", "blobs-url", "max-event-bytes", "max-attachment-bytes", "rate-sign-up", "rate-sign-in", "rate-send-again", "proxies"},
 		func(ctx context.Context, c *config, _ []string) error {
 			return withDB(ctx, c, func(a *app) error {
 				hints, deaf := a.hear(choreo.LogChannel)

@@ -22,7 +22,7 @@ import (
 const defaultKafka = "127.0.0.1:9092"
 
 func upCommand() (*cobra.Command, error) {
-	c, err := readConfig(config{HTTP: "127.0.0.1:8080", Kafka: defaultKafka, Data: dataDir(), Connections: 40, LogLevel: 4})
+	c, err := readConfig(config{Embedded: true, HTTP: "127.0.0.1:8080", Kafka: defaultKafka, Data: dataDir(), Connections: 40, LogLevel: 4})
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +33,7 @@ func upCommand() (*cobra.Command, error) {
 			"Ctrl-C stops it; the next start goes on where it was.",
 		RunE: func(cmd *cobra.Command, _ []string) error { return up(cmd.Context(), c) },
 	}
-	c.flags(cmd.Flags(), "http", "kafka", "data", "brokers", "prefix", "partitions", "log-retention", "connections", "max-event-bytes", "max-attachment-bytes",
+	c.flags(cmd.Flags(), "http", "kafka", "data", "brokers", "prefix", "partitions", "log-retention", "connections", "max-event-bytes", "max-attachment-bytes", "rate-sign-up", "rate-sign-in", "rate-send-again", "proxies",
 		"mail-from", "payment-url", "blobs-url", "forbidden-tags", "sandbox-http", "sandbox-smtp", "sandbox-delay")
 	return cmd, nil
 }

@@ -59,7 +59,8 @@ func startCluster(ctx context.Context, o options, b *book) (c *cluster, err erro
 	c.env = []string{
 		"TROUPE_DATABASE_URL=" + c.postgres.URL(), "TROUPE_KAFKA_BROKERS=127.0.0.1:" + strconv.Itoa(c.ports.kafka),
 		"TROUPE_STAFF_TOKEN=" + staffToken, "TROUPE_TOKEN_KEY=chaos-token-key-0123456789abcdef", "TROUPE_CARD_KEY=chaos-card-key-0123456789abcdef",
-		"TROUPE_SESSION_KEY=chaos-session-key-0123456789abcdef", "TROUPE_PAYMENT_KEY=sk_test_chaos", "TROUPE_PAYMENT_URL=" + http,
+		"TROUPE_SESSION_KEY=chaos-session-key-0123456789abcdef", "TROUPE_RATE_SIGN_UP=off", "TROUPE_RATE_SIGN_IN=off",
+		"TROUPE_PAYMENT_KEY=sk_test_chaos", "TROUPE_PAYMENT_URL=" + http,
 		"TROUPE_CARRIER_URL=" + http, "TROUPE_SMS_URL=" + http,
 		"TROUPE_SMTP_URL=smtp://127.0.0.1:" + strconv.Itoa(c.ports.smtp),
 		"TROUPE_BLOBS_URL=file://" + filepath.Join(o.dir, "blobs"), "TROUPE_BLOBS_FAIL_CORRUPT=true", "TROUPE_FORBIDDEN_TAGS=forbidden",
