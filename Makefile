@@ -72,6 +72,10 @@ simulate: ## the whole choreography under faults, by one seed (SEED=… SAGAS=�
 mutations: ## switch off one safeguard of the engine at a time, and see the simulation notice
 	$(GO) test -count=1 -timeout 60m -tags mutations -run TestEveryMutationIsCaught -v ./test/simulate/play/
 
+.PHONY: crash
+crash: ## kill the system at every crash point of every consumer under the demo's load, add up (CRASH='-only ^create-tags: …'; resumable)
+	$(GO) run ./test/crash $(CRASH)
+
 .PHONY: chaos
 chaos: build ## break the built binary on real Kafka and Postgres under load, add up (CHAOS='-kills 20 …'; resumable)
 	$(GO) run ./test/chaos $(CHAOS)

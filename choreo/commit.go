@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"troupe/choreo/internal/crashpoint"
 	"troupe/choreo/internal/safeguard"
 	"troupe/choreo/pgarray"
 )
@@ -71,15 +72,16 @@ func traceParent(ctx context.Context) string {
 // Unit is one transaction of the engine, with the facts emitted in it. Handlers
 // see it through their Tx; the engine's packages make it with InUnit.
 type Unit struct {
-	db      *DB
-	sql     *sql.Tx
-	now     time.Time
-	saga    string
-	trace   string
-	command bool
-	queue   []*pending
-	err     error
-	last    []func(context.Context, Receipt) error // run right before the commit
+	db       *DB
+	sql      *sql.Tx
+	now      time.Time
+	saga     string
+	trace    string
+	command  bool
+	queue    []*pending
+	err      error
+	consumer string                                 // whose reactions it commits, for tests
+	last     []func(context.Context, Receipt) error // run right before the commit
 
 	statements map[string]*sql.Stmt // seen in this transaction; nil until seen twice
 }
@@ -143,6 +145,7 @@ func (db *DB) inUnit(ctx context.Context, begin func(context.Context, *sql.Tx) (
 			return err
 		}
 	}
+	crashpoint.At(u.consumer, crashpoint.BeforeCommit)
 	err = sqlTx.Commit()
 	if err != nil && xid != nil {
 		err = db.outcome(ctx, *xid, err)
@@ -150,6 +153,7 @@ func (db *DB) inUnit(ctx context.Context, begin func(context.Context, *sql.Tx) (
 	if err != nil {
 		return fmt.Errorf("committing: %w", err)
 	}
+	crashpoint.At(u.consumer, crashpoint.AfterCommit)
 	if emitted {
 		u.noteRecent()
 		db.hint()
@@ -159,6 +163,10 @@ func (db *DB) inUnit(ctx context.Context, begin func(context.Context, *sql.Tx) (
 
 // SQL is the transaction itself, for the engine's own statements.
 func (u *Unit) SQL() *sql.Tx { return u.sql }
+
+// Of says whose reactions the transaction commits: where a test kills the process
+// at a commit of that consumer, it is this one.
+func (u *Unit) Of(consumer string) { u.consumer = consumer }
 
 // Flow is the choreography that the transaction is for.
 func (u *Unit) Flow() *Flow { return u.db.flow }
@@ -217,6 +225,7 @@ func (u *Unit) runInside(ctx context.Context, r *Rule, p *pending) error {
 	if err != nil {
 		return err
 	}
+	u.Of(r.Consumer)
 	before := len(u.queue)
 	if err := r.React(ctx, u.For(r, &p.Meta, 0, nil), event); err != nil {
 		return fmt.Errorf("%s on %s %s: %w", r.Consumer, p.Type, p.ID, err)

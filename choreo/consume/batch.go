@@ -287,6 +287,9 @@ func (t *transaction) run(ctx context.Context, u *choreo.Unit) error {
 	if err := t.react(ctx, u, todo); err != nil {
 		return err
 	}
+	if len(todo) > 0 {
+		u.Of(t.Consumer.Name)
+	}
 	for _, v := range fresh {
 		switch v.outcome {
 		case Malformed, Lost:

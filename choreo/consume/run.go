@@ -18,6 +18,7 @@ import (
 
 	"troupe/choreo"
 	"troupe/choreo/broker"
+	"troupe/choreo/internal/crashpoint"
 	"troupe/choreo/steps"
 )
 
@@ -103,6 +104,9 @@ func (p *Process) handle(a *Applier) message.NoPublishHandlerFunc {
 			p.metrics.records.WithLabelValues(a.Consumer.Name, string(outcome)).Add(float64(n))
 		}
 		p.trouble(a.Consumer.Name, err)
+		if err == nil && len(counts) > 0 {
+			crashpoint.At(a.Consumer.Name, crashpoint.BeforeMark)
+		}
 		if err != nil && msg.Context().Err() == nil {
 			p.metrics.records.WithLabelValues(a.Consumer.Name, "retried").Inc()
 			p.log.Warn("a batch could not be applied; it is tried again", "consumer", a.Consumer.Name, "error", err)

@@ -90,6 +90,7 @@ func (r *Runner) giveUp(ctx context.Context, s *step, cause error) error {
 			return fmt.Errorf("building the fact of giving up: %w", err)
 		}
 		tx.Emit(fact)
+		u.Of(s.rule.Consumer)
 		if err := r.finish(ctx, u, s, GaveUp, nil); err != nil {
 			return err
 		}

@@ -2,9 +2,7 @@ package steps
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +12,7 @@ import (
 	"time"
 
 	"troupe/choreo"
+	"troupe/choreo/internal/crashpoint"
 	"troupe/choreo/internal/safeguard"
 )
 
@@ -124,6 +123,9 @@ func (r *Runner) runOne(ctx context.Context, id int64, g *gate) error {
 	err := r.db.InUnit(ctx, func(ctx context.Context, u *choreo.Unit) error {
 		o, in, err := r.begin(ctx, u, s)
 		outcome, input = o, in
+		if s.rule != nil && o == finished {
+			u.Of(s.rule.Consumer)
+		}
 		return err
 	})
 	if err == nil && outcome == delayed {
@@ -199,6 +201,7 @@ func (r *Runner) begin(ctx context.Context, u *choreo.Unit, s *step) (beginning,
 		}
 		return finished, nil, r.finish(ctx, u, s, Done, nil)
 	}
+	crashpoint.At(s.rule.Consumer, crashpoint.BeforeIntent)
 	input, err := s.rule.Effect.Load(ctx, tx, s.event)
 	if errors.Is(err, choreo.Skip) {
 		return finished, nil, r.finish(ctx, u, s, Done, nil)
@@ -268,6 +271,7 @@ func (r *Runner) read(s *step, consumer string, meta []byte) error {
 
 // call makes the call and records what came of it.
 func (r *Runner) call(ctx context.Context, s *step, input any) error {
+	crashpoint.At(s.rule.Consumer, crashpoint.AfterIntent)
 	callCtx, cancel := context.WithTimeout(ctx, r.o.CallTimeout)
 	defer cancel()
 	if !r.o.Unrenewed {
@@ -288,6 +292,7 @@ func (r *Runner) call(ctx context.Context, s *step, input any) error {
 		key = fmt.Sprint(key, " ", s.attempts)
 	}
 	result, err := s.rule.Effect.Call(callCtx, key, s.event, input)
+	crashpoint.At(s.rule.Consumer, crashpoint.AfterCall)
 	r.tell(ctx, s.gate, s, err)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -296,35 +301,6 @@ func (r *Runner) call(ctx context.Context, s *step, input any) error {
 		return r.failed(ctx, s, err, true)
 	}
 	return r.record(ctx, s, result)
-}
-
-// leave gives the lease of a call up that was cut off because this runner stops:
-// the next one need not wait for its end to make the call again.
-func (r *Runner) leave(ctx context.Context, s *step) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	_, err := r.db.Pool().ExecContext(ctx, `update choreo.steps set lease_until = choreo.troupe_now()
-		where id = $1 and lease = $2 and state = 'calling'`, s.id, s.lease)
-	return err
-}
-
-// renew keeps the lease while the call runs.
-func (r *Runner) renew(ctx context.Context, s *step) {
-	tick := time.NewTicker(r.o.Lease / 3)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			_, err := r.db.Pool().ExecContext(ctx, `update choreo.steps
-				set lease_until = choreo.troupe_now() + make_interval(secs => $3)
-				where id = $1 and lease = $2 and state = 'calling'`, s.id, s.lease, r.o.Lease.Seconds())
-			if err != nil && ctx.Err() == nil {
-				r.o.Log.Warn("renewing a lease", "consumer", s.rule.Consumer, "step", s.id, "error", err)
-			}
-		}
-	}
 }
 
 // record ends a step whose call succeeded. It does nothing where the lease was
@@ -343,6 +319,7 @@ func (r *Runner) record(ctx context.Context, s *step, result any) error {
 		if err := s.rule.Effect.Record(ctx, tx, s.event, result); err != nil {
 			return fmt.Errorf("recording the result: %w", err)
 		}
+		u.Of(s.rule.Consumer)
 		return r.finish(ctx, u, s, Done, body)
 	})
 	if err != nil {
@@ -389,10 +366,4 @@ func (r *Runner) finish(ctx context.Context, u *choreo.Unit, s *step, state stri
 func backoff(p choreo.RetryPolicy, attempt int, jitter float64) time.Duration {
 	d := float64(p.Base) * math.Pow(p.Factor, float64(attempt-1))
 	return time.Duration(min(d, float64(p.Most)) * (0.8 + 0.4*jitter))
-}
-
-func token() string {
-	b := make([]byte, 12)
-	_, _ = rand.Read(b) // never fails (crypto/rand)
-	return hex.EncodeToString(b)
 }
