@@ -105,13 +105,16 @@ func (w *written) close(ctx context.Context, tx *sql.Tx, now time.Time) error {
 
 // MakeAhead makes the partition that follows the one that is written, unless it
 // is there.
-func (r *Relay) MakeAhead(ctx context.Context) error {
+func (r *Relay) MakeAhead(ctx context.Context) error { return r.makeAhead(ctx, r.guard) }
+
+// makeAhead is MakeAhead for whoever has the lease by that function.
+func (r *Relay) makeAhead(ctx context.Context, has func(context.Context, *sql.Tx) error) error {
 	tx, err := r.db.Pool().BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("making a partition of the log: %w", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
-	if err := r.guard(ctx, tx); err != nil {
+	if err := has(ctx, tx); err != nil {
 		return err
 	}
 	var there bool

@@ -109,6 +109,29 @@ func TestAPartitionOfTheLogEndsWithTheDay(t *testing.T) {
 	}
 }
 
+// A relay that rested over midnight has no lease any more, and its log has no
+// partition for the new day: it makes one all the same.
+func TestARelayThatRestedOverTheEndOfADayGoesOn(t *testing.T) {
+	t.Parallel()
+	s, p := setUp(t)
+	r := relay.New(s.DB, p, p, slog.New(slog.DiscardHandler))
+	for day := range 4 {
+		for n := range 5 {
+			s.Emit("tick", ticked{fmt.Sprint("c", n), day})
+		}
+		if err := drain(t, r); err != nil {
+			t.Fatalf("day %d: %v", day, err)
+		}
+		exec(t, s, fmt.Sprintf(`do $$ begin execute format('alter database %%I set troupe.now = %%L',
+			current_database(), clock_timestamp() + interval '%d days'); end $$`, day+1))
+		s.DB.Pool().SetMaxIdleConns(-1) // the next connections have the next day
+		s.DB.Pool().SetMaxIdleConns(2)
+	}
+	if n := s.Count(`select count(*) from choreo.log_partitions where opened_at is not null`); n != 4 {
+		t.Errorf("%d partitions for four days", n)
+	}
+}
+
 // A day that adds little to a large log does not get a partition of its own.
 func TestASmallDaySharesAPartition(t *testing.T) {
 	t.Parallel()

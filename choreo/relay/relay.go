@@ -75,7 +75,8 @@ func (r *Relay) Sequence(ctx context.Context) (n int, err error) {
 	}
 	n, err = r.sequence(ctx)
 	if errors.Is(err, errNoPartition) {
-		if err = r.MakeAhead(ctx); err == nil {
+		// The lease that was taken for it went with the transaction that failed.
+		if err = r.makeAhead(ctx, func(ctx context.Context, tx *sql.Tx) error { return r.hold(ctx, tx) }); err == nil {
 			n, err = r.sequence(ctx)
 		}
 	}
