@@ -122,7 +122,7 @@ func TestOldAndNewBinarySideBySide(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var g errgroup.Group
-	g.Go(func() error { return process.Run(ctx, &consume.Hints{}) })
+	g.Go(func() error { return process.Run(ctx, &choreo.Hints{}) })
 	t.Cleanup(func() {
 		cancel()
 		if err := g.Wait(); err != nil {
