@@ -59,9 +59,21 @@ compose-down: ## stop the composed system and remove its data
 compose-test: ## drive the composed system from outside, in a project of its own
 	scripts/with-compose $(GO) test -count=1 -tags compose -timeout 9m ./test/compose/
 
-.PHONY: bench
-bench: ## ours beside the stock way, on the broker given or the embedded one (JSON=FILE writes it)
-	$(GO) run ./test/bench $(if $(JSON),-json $(JSON)) $(BENCH)
+.PHONY: bench bench-growth bench-ablation profile
+bench: ## ours beside the stock way, on the broker given or the embedded one (JSON=FILE, DOC=docs/performance.md write it)
+	$(GO) run ./test/bench $(if $(JSON),-json $(JSON)) $(if $(DOC),-doc $(DOC)) $(BENCH)
+
+bench-growth: ## what old events, keys, parked steps and thirty consumers cost (JSON, DOC)
+	$(MAKE) bench BENCH='-only growth -rounds 2 $(BENCH)'
+
+bench-ablation: ## what the parts of a consumed event cost (JSON, DOC)
+	$(MAKE) bench BENCH='-only ablation $(BENCH)'
+
+ROW ?= consume
+profile: ## a CPU profile of our side of a row (ROW=consume, relay, …), as text; the file is profile.ROW
+	$(GO) build -o bin/bench ./test/bench
+	bin/bench -v -rounds 1 -side ours -only $(ROW) -cpuprofile profile $(BENCH)
+	$(GO) tool pprof -top -cum -nodecount 60 bin/bench profile.$(ROW)
 
 SEED ?= 1
 SAGAS ?= 1000

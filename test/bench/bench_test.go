@@ -234,7 +234,7 @@ func TestReport(t *testing.T) {
 
 	doc := filepath.Join(t.TempDir(), "performance.md")
 	for range 2 { // the second time it replaces
-		if err := r.writeDoc(doc); err != nil {
+		if err := r.writeDoc(doc, ""); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -245,11 +245,18 @@ func TestReport(t *testing.T) {
 	if n := strings.Count(string(text), "41,200"); n != 1 {
 		t.Errorf("the document has the figure %d times:\n%s", n, text)
 	}
-	if err := os.WriteFile(doc, []byte("no marks"), 0o600); err != nil {
+	if err := r.writeDoc(doc, growth); err != nil { // at a place of its own
 		t.Fatal(err)
 	}
-	if r.writeDoc(doc) == nil {
-		t.Error("a document without marks was written over")
+	if text, err = os.ReadFile(doc); err != nil || strings.Count(string(text), "41,200") != 2 {
+		t.Errorf("the group has no place of its own: %v\n%s", err, text)
+	}
+	begin, _ := marks("")
+	if err := os.WriteFile(doc, []byte(begin), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r.writeDoc(doc, "") == nil {
+		t.Error("a document was written over to its end")
 	}
 }
 
@@ -263,6 +270,11 @@ func TestOptions(t *testing.T) {
 	if err != nil || len(chosen) != 2 || chosen[0].name != "relay" || chosen[1].name != "growth_relay" {
 		t.Errorf("chose %v, %v", chosen, err)
 	}
+	for only, want := range map[string]string{"": "", "consume,growth_relay": "", "growth": growth, "ablation_fact": ablation} {
+		if chosen, err := choose(&options{only: only}); err != nil || groupOf(chosen) != want {
+			t.Errorf("%q is of the group %q, %v", only, groupOf(chosen), err)
+		}
+	}
 	for _, bad := range [][]string{{"-rounds", "0"}, {"-side", "left"}, {"more"}} {
 		if _, err := parse(bad); err == nil {
 			t.Errorf("%v is accepted", bad)
@@ -272,10 +284,11 @@ func TestOptions(t *testing.T) {
 		t.Error("a row that is not there was chosen")
 	}
 	var names []string
-	for _, r := range append(rows(), growthRows()...) {
+	for _, r := range slices.Concat(rows(), growthRows(), ablationRows()) {
 		names = append(names, r.name)
 	}
-	if slices.Sort(names); len(slices.Compact(names)) != len(rows())+len(growthRows()) {
+	n := len(names)
+	if slices.Sort(names); len(slices.Compact(names)) != n {
 		t.Errorf("names of rows are not distinct: %v", names)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -37,7 +38,6 @@ type options struct {
 	events     int
 	only       string
 	side       string
-	growth     bool
 	json, doc  string
 	cpuprofile string
 	verbose    bool
@@ -48,9 +48,9 @@ func parse(args []string) (*options, error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.IntVar(&o.rounds, "rounds", 3, "measured `runs` of each side, in turns")
 	f.IntVar(&o.events, "events", 200_000, "`events` of one run of ours; the stock way, being slower, gets a tenth")
-	f.StringVar(&o.only, "only", "", "run these rows only, comma-separated `names`")
+	f.StringVar(&o.only, "only", "", "run these rows, comma-separated `names`; growth stands for those that show what a million old events, "+
+		"a million keys, parked steps and thirty consumers cost, ablation for those that show what the parts of an event cost")
 	f.StringVar(&o.side, "side", "both", "stock, ours or both")
-	f.BoolVar(&o.growth, "growth", false, "also measure what a million old events, a million keys, parked steps and thirty consumers cost")
 	f.StringVar(&o.json, "json", "", "write the figures to this `file`")
 	f.StringVar(&o.doc, "doc", "", "write the figures into this Markdown `file`, between its bench marks")
 	f.StringVar(&o.cpuprofile, "cpuprofile", "", "write a CPU profile of our first measured run of each row to `file`.ROW")
@@ -102,31 +102,54 @@ func run(ctx context.Context, args []string) (err error) {
 		}
 	}
 	if o.doc != "" {
-		return r.writeDoc(o.doc)
+		return r.writeDoc(o.doc, groupOf(chosen))
 	}
 	return nil
 }
 
-// choose are the rows that the options ask for, in the order of the table.
+// choose are the rows that the options ask for, in the order of the table: those
+// of the stock way unless they are named, one by one or by their group.
 func choose(o *options) ([]*row, error) {
-	all := rows()
-	if o.growth {
-		all = append(all, growthRows()...)
-	}
+	groups := map[string][]*row{"": rows(), growth: growthRows(), ablation: ablationRows()}
 	if o.only == "" {
-		return all, nil
+		return groups[""], nil
 	}
 	named := map[string]*row{}
 	var names []string
-	for _, r := range append(rows(), growthRows()...) {
+	for _, r := range slices.Concat(groups[""], groups[growth], groups[ablation]) {
 		named[r.name], names = r, append(names, r.name)
 	}
 	var chosen []*row
 	for name := range strings.SplitSeq(o.only, ",") {
-		if named[name] == nil {
-			return nil, fmt.Errorf("there is no row %q; there are %s", name, strings.Join(names, ", "))
+		switch {
+		case groups[name] != nil:
+			chosen = append(chosen, groups[name]...)
+		case named[name] != nil:
+			chosen = append(chosen, named[name])
+		default:
+			return nil, fmt.Errorf("there is no row %q; there are %s, and the groups %s and %s", name, strings.Join(names, ", "), growth, ablation)
 		}
-		chosen = append(chosen, named[name])
 	}
 	return chosen, nil
+}
+
+// Groups of rows, whose names begin with the group's. Each has a place of its own
+// in the document.
+const (
+	growth   = "growth"
+	ablation = "ablation"
+)
+
+// groupOf is the group that all rows belong to, empty for the table of rows.
+func groupOf(chosen []*row) string {
+	group, _, _ := strings.Cut(chosen[0].name, "_")
+	for _, r := range chosen {
+		if !strings.HasPrefix(r.name, group+"_") {
+			return ""
+		}
+	}
+	if group != growth && group != ablation {
+		return ""
+	}
+	return group
 }

@@ -155,28 +155,33 @@ func (r *report) writeJSON(file string) error {
 	return os.WriteFile(file, append(body, '\n'), 0o644)
 }
 
-// The marks between which the figures stand in a document.
-const (
-	docBegin = "<!-- bench: begin, written by make bench -->"
-	docEnd   = "<!-- bench: end -->"
-)
+// marks are the lines between which the figures of a group stand in a document.
+func marks(group string) (begin, end string) {
+	what := strings.TrimSpace("bench " + group)
+	return fmt.Sprintf("<!-- %s: begin, written by make bench -->", what), fmt.Sprintf("<!-- %s: end -->", what)
+}
 
-// writeDoc replaces what stands between the marks of the document, which is
-// made when it is missing.
-func (r *report) writeDoc(file string) error {
+// writeDoc replaces what stands between the marks of the document, which are
+// put at its end where they are missing.
+func (r *report) writeDoc(file, group string) error {
 	old, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
-		old, err = []byte("# Performance\n\n"+docBegin+"\n"+docEnd+"\n"), nil
+		old, err = []byte("# Performance\n"), nil
 	}
 	if err != nil {
 		return err
 	}
-	before, rest, ok := strings.Cut(string(old), docBegin)
-	_, after, ok2 := strings.Cut(rest, docEnd)
-	if !ok || !ok2 {
-		return fmt.Errorf("%s has no lines %q and %q to write between", file, docBegin, docEnd)
+	begin, end := marks(group)
+	text := string(old)
+	if !strings.Contains(text, begin) {
+		text += "\n" + begin + "\n" + end + "\n"
 	}
-	return os.WriteFile(file, []byte(before+docBegin+"\n"+r.markdown()+docEnd+after), 0o644)
+	before, rest, _ := strings.Cut(text, begin)
+	_, after, ok := strings.Cut(rest, end)
+	if !ok {
+		return fmt.Errorf("%s has no line %q behind %q", file, end, begin)
+	}
+	return os.WriteFile(file, []byte(before+begin+"\n"+r.markdown()+end+after), 0o644)
 }
 
 func (r *report) markdown() string {

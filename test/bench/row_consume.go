@@ -19,20 +19,27 @@ type reaction func(name string, begin func()) choreo.Line
 
 func bookBatch(begin func()) func(context.Context, *choreo.Tx, []choreo.Event[deposited]) error {
 	return func(ctx context.Context, tx *choreo.Tx, events []choreo.Event[deposited]) error {
-		begin()
-		if err := bookMany(ctx, tx, func(yield func(deposited) bool) {
-			for _, e := range events {
-				if !yield(e.Fact) {
-					return
-				}
-			}
-		}); err != nil {
+		if err := bookRows(begin)(ctx, tx, events); err != nil {
 			return err
 		}
 		for _, e := range events {
 			tx.EmitFor(e, booked(e.Fact))
 		}
 		return nil
+	}
+}
+
+// bookRows updates the rows, and emits nothing.
+func bookRows(begin func()) func(context.Context, *choreo.Tx, []choreo.Event[deposited]) error {
+	return func(ctx context.Context, tx *choreo.Tx, events []choreo.Event[deposited]) error {
+		begin()
+		return bookMany(ctx, tx, func(yield func(deposited) bool) {
+			for _, e := range events {
+				if !yield(e.Fact) {
+					return
+				}
+			}
+		})
 	}
 }
 
@@ -60,6 +67,17 @@ func deposits() choreo.Line { return choreo.Command("deposit").Emits(deposited{}
 
 // consuming prepares our consumer of a topic, to be read to its end.
 func consuming(share int, react reaction) func(context.Context, *world) (runner, error) {
+	return consumingOf(share, react, func(ctx context.Context, pool *sql.DB, s *stream) error {
+		return checkBooked(ctx, pool, s, ourFacts)
+	})
+}
+
+const ourFacts = `select key, (convert_from(data, 'utf8')::jsonb ->> 'n')::int from choreo.outbox order by id`
+
+type checking func(context.Context, *sql.DB, *stream) error
+
+// consumingOf is consuming by a reaction that leaves what check looks for.
+func consumingOf(share int, react reaction, check checking) func(context.Context, *world) (runner, error) {
 	return func(ctx context.Context, w *world) (runner, error) {
 		s := newStream(w.events / share)
 		if w.grown {
@@ -69,7 +87,7 @@ func consuming(share int, react reaction) func(context.Context, *world) (runner,
 		if err != nil {
 			return nil, err
 		}
-		c := &ourConsumer{engine: e, events: s, react: react}
+		c := &ourConsumer{engine: e, events: s, react: react, check: check}
 		return c.run, e.preload(ctx, s)
 	}
 }
@@ -81,6 +99,7 @@ type ourConsumer struct {
 	*engine
 	events *stream
 	react  reaction
+	check  checking
 }
 
 // run consumes the topic from its beginning, from the first handler's start to
@@ -115,8 +134,7 @@ func (c *ourConsumer) run(ctx context.Context, warmUp bool) (*measured, error) {
 	if err := errors.Join(err, r.stop()); err != nil || warmUp {
 		return nil, err
 	}
-	return watch.rate(until), checkBooked(ctx, c.pool, c.events,
-		`select key, (convert_from(data, 'utf8')::jsonb ->> 'n')::int from choreo.outbox order by id`)
+	return watch.rate(until), c.check(ctx, c.pool, c.events)
 }
 
 // stockConsuming prepares the stock consumer of a topic. Its speed does not

@@ -208,6 +208,13 @@ func settle(ctx context.Context, pool *sql.DB) error {
 // checkBooked verifies a run: the accounts, and the facts that came of it, which
 // facts selects as key and number in the order in which they were emitted.
 func checkBooked(ctx context.Context, pool *sql.DB, s *stream, facts string) error {
+	if err := checkFacts(ctx, pool, s, facts); err != nil {
+		return err
+	}
+	return checkAccounts(ctx, pool, s)
+}
+
+func checkFacts(ctx context.Context, pool *sql.DB, s *stream, facts string) error {
 	l := s.ledger()
 	if err := each(ctx, pool, facts, func(rows *sql.Rows) error {
 		var key string
@@ -221,6 +228,10 @@ func checkBooked(ctx context.Context, pool *sql.DB, s *stream, facts string) err
 	if err := l.err(); err != nil {
 		return fmt.Errorf("the facts are wrong: %w", err)
 	}
+	return nil
+}
+
+func checkAccounts(ctx context.Context, pool *sql.DB, s *stream) error {
 	got := map[string]account{}
 	if err := each(ctx, pool, `select id, balance, digest from accounts`, func(rows *sql.Rows) error {
 		var key string
@@ -231,7 +242,7 @@ func checkBooked(ctx context.Context, pool *sql.DB, s *stream, facts string) err
 	}); err != nil {
 		return fmt.Errorf("reading the accounts: %w", err)
 	}
-	return sameAccounts(l.accounts(), got)
+	return sameAccounts(s.ledger().accounts(), got)
 }
 
 func each(ctx context.Context, pool *sql.DB, query string, scan func(*sql.Rows) error) error {
