@@ -157,11 +157,12 @@ $$;
 -- partitions have its next sequences, all have the next positions, behind one
 -- that was given. Where these stood comes back, and how many facts were moved.
 -- Streams that are missing are made. A plan for all sizes must not compare each
--- fact with each, nor read through the dead rows of the outbox.
+-- fact with each, nor read through the dead rows of the outbox; what seems dear for
+-- that need not be compiled.
 -- +goose StatementBegin
 create function choreo.append_log(of_source text, behind bigint, topics text[], partitions bigint[], counts bigint[],
   ids bigint[], places bigint[], nths bigint[], out numbers bigint[], out heads bigint[], out start bigint, out moved bigint)
-  language plpgsql volatile set enable_nestloop = off set enable_seqscan = off as $$
+  language plpgsql volatile set enable_nestloop = off set enable_seqscan = off set jit = off as $$
 declare
   number integer;
   before bigint;

@@ -45,10 +45,25 @@ func (r *Relay) Run(ctx context.Context, hints <-chan *pq.Notification) error {
 		case <-ctx.Done():
 		case <-hints:
 			hinted = true
+			drain(hints)
 		case <-tick.C:
 		}
 	}
 	return nil
+}
+
+// drain takes the hints that wait: one turn is enough for all of them.
+func drain(hints <-chan *pq.Notification) {
+	for {
+		select {
+		case _, open := <-hints:
+			if !open {
+				return
+			}
+		default:
+			return
+		}
+	}
 }
 
 // turn sequences and forwards once; more tells that there is more to do now.
