@@ -24,6 +24,7 @@ type keyStage struct {
 	id, token, member string
 	order, confirmed  string
 	post, project     string
+	rental            string
 	count             int
 }
 
@@ -40,6 +41,7 @@ func setStage(r *rig) *keyStage {
 	r.do("POST", "/posts", s.token, map[string]any{"title": "x", "contents": []any{}}).is(201).into(&p)
 	r.do("POST", "/accounts/"+s.id+"/projects", s.token, map[string]string{"name": "x"}).is(201).into(&p)
 	s.post, s.project = p.PostID, p.ProjectID
+	s.rental, _ = r.rented(s.token, aRental(nil))
 	return s
 }
 
@@ -59,6 +61,8 @@ func (s *keyStage) commands() []again {
 		{"PUT /orders/{id}/shipping-info", do("PUT", "/orders/"+s.order+"/shipping-info", s.token, elsewhere(nil))},
 		{"POST /orders/{id}/cancellation", do("POST", "/orders/"+s.order+"/cancellation", s.token, nil)},
 		{"POST /orders/{id}/shipment", do("POST", "/orders/"+s.confirmed+"/shipment", staffToken, nil)},
+		{"POST /rentals", do("POST", "/rentals", s.token, aRental(nil))},
+		{"DELETE /rentals/{id}", do("DELETE", "/rentals/"+s.rental, s.token, nil)},
 		{"PUT /accounts/{id}/password", do("PUT", "/accounts/"+s.id+"/password", s.token, map[string]string{"current": "correct horse", "new": "battery staple"})},
 		{"DELETE /accounts/{id}", do("DELETE", "/accounts/"+s.id, s.token, nil)},
 	}
@@ -78,7 +82,8 @@ func (r *rig) written() int {
 	r.t.Helper()
 	return r.count(`select (select count(*) from choreo.outbox) + (select count(*) from accounts) + (select count(*) from orders)
 		+ (select count(*) from blog_posts) + (select count(*) from attachments) + (select count(*) from projects)
-		+ (select count(*) from verification_mails) + (select count(*) from shipping_infos)`)
+		+ (select count(*) from verification_mails) + (select count(*) from shipping_infos)
+		+ (select count(*) from rentals)`)
 }
 
 func TestEveryCommandIsDoneOncePerKey(t *testing.T) {

@@ -97,6 +97,7 @@ func build(o Options) (*Server, error) {
 	s.blog()
 	s.orders()
 	s.stats()
+	s.rentals()
 	if err := s.documentation(); err != nil {
 		return nil, err
 	}

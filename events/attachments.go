@@ -1,19 +1,15 @@
 package events
 
-// AttachmentUploaded: A file was uploaded to its temporary place. Version 1 called the account ownerId.
+// AttachmentUploaded: A file was uploaded to its temporary place.
 type AttachmentUploaded struct {
 	AttachmentID string `json:"attachmentId"`
-	AccountID    string `json:"accountId"`
+	OwnerID      string `json:"ownerId"`
 	MimeType     string `json:"mimeType"`
 	Size         int64  `json:"size"`
 }
 
-func (AttachmentUploaded) FactType() string { return "attachments.AttachmentUploaded.v2" }
+func (AttachmentUploaded) FactType() string { return "attachments.AttachmentUploaded.v1" }
 func (f AttachmentUploaded) Key() string    { return f.AttachmentID }
 func (f AttachmentUploaded) Validate() error {
-	return ids("attachmentId", f.AttachmentID, "accountId", f.AccountID)
-}
-
-func (AttachmentUploaded) Upcasts() map[int]func([]byte) ([]byte, error) {
-	return map[int]func([]byte) ([]byte, error){1: renamed("ownerId", "accountId")}
+	return ids("attachmentId", f.AttachmentID, "ownerId", f.OwnerID)
 }

@@ -7,10 +7,12 @@ import (
 	"time"
 
 	"troupe/choreo"
+	"troupe/domain/process"
 	"troupe/events"
 	"troupe/handlers/accounts"
 	"troupe/handlers/blog"
 	"troupe/handlers/orders"
+	"troupe/handlers/rentals"
 	"troupe/providers/blobs"
 	"troupe/providers/carrier"
 	"troupe/providers/mail"
@@ -37,6 +39,7 @@ type Outside struct {
 // Flow is the choreography over the given outside.
 func Flow(out Outside) (*choreo.Flow, error) {
 	verificationMail, day := 20*time.Second, 24*time.Hour
+	const stream = "the stream of a process manager is a record"
 	return choreo.NewFlow(
 		// What the effects call, and how many calls each process has under way to it.
 		choreo.Provider("mail", 64),
@@ -189,6 +192,133 @@ func Flow(out Outside) (*choreo.Flow, error) {
 		choreo.Final(events.OrderCanceled{}, choreo.Undone),
 		choreo.Final(events.RefundCompleted{}, choreo.Undone),
 		choreo.Final(events.RefundFailed{}, choreo.Owed),
+
+		// ── Rentals, choreographed ───────────────────────────────────────
+		choreo.Command("request-rental").Emits(events.RentalRequested{}, events.ManagedRentalRequested{}),
+		choreo.Command("request-withdrawal").Emits(events.RentalWithdrawalRequested{}, events.ManagedRentalWithdrawalRequested{}),
+		choreo.Command("cancel-rental").Emits(events.RentalCanceled{}, events.ManagedRentalCanceled{}).
+			Cancels("request-rental", "charge-rental", "occupy-room", "complete-rental"),
+
+		choreo.OnEffect("charge-rental", rentals.ChargeRental[events.RentalRequested]{Payments: out.Payments, CardKey: out.CardKey}).
+			Emits(events.RentalCharged{}).FailsWith(events.RentalChargeFailed{}, events.RentalChargeUnknown{}).
+			GivesUp(15*time.Minute, rentals.ChargeGivenUp[events.RentalRequested]).Within(time.Minute),
+		choreo.On("occupy-room", rentals.OccupyRoom[events.RentalCharged]).
+			Emits(events.RoomOccupied{}).FailsWith(events.RoomOccupationFailed{}).Within(5*time.Second),
+		choreo.On("complete-rental", rentals.CompleteRental[events.RoomOccupied]).
+			Emits(events.RentalCompleted{}).FailsWith(events.RentalCompletionFailed{}).Within(5*time.Second),
+		choreo.OnEffect("text-guest", rentals.TextGuest[events.RentalCompleted]{SMS: out.SMS}).
+			Emits(events.GuestTexted{}).FailsWith(events.GuestTextFailed{}).
+			GivesUp(day, rentals.TextGivenUp[events.RentalCompleted]).
+			Irreversible("an SMS that was sent cannot be called back").Within(time.Minute),
+
+		choreo.On("release-room", rentals.ReleaseRoom[events.RentalCompletionFailed]).
+			Undoes("occupy-room").Emits(events.RoomReleased{}).Within(5*time.Second),
+		choreo.On("release-room", rentals.ReleaseRoom[events.RentalCanceled]).
+			Undoes("occupy-room").Emits(events.RoomReleased{}).Within(5*time.Second),
+		choreo.OnEffect("refund-rental", rentals.RefundRental[events.RoomOccupationFailed]{Payments: out.Payments}).
+			Undoes("charge-rental").Emits(events.RentalRefunded{}).FailsWith(events.RentalRefundFailed{}).
+			GivesUp(7*day, rentals.RefundGivenUp[events.RoomOccupationFailed]).Within(time.Minute),
+		choreo.OnEffect("refund-rental", rentals.RefundRental[events.RoomReleased]{Payments: out.Payments}).
+			Undoes("charge-rental").Emits(events.RentalRefunded{}).FailsWith(events.RentalRefundFailed{}).
+			GivesUp(7*day, rentals.RefundGivenUp[events.RoomReleased]).Within(time.Minute),
+		choreo.OnEffect("refund-rental", rentals.RefundRental[events.RentalChargeUnknown]{Payments: out.Payments}).
+			Undoes("charge-rental").Emits(events.RentalRefunded{}).FailsWith(events.RentalRefundFailed{}).
+			GivesUp(7*day, rentals.RefundGivenUp[events.RentalChargeUnknown]).Within(time.Minute),
+		choreo.On("withdraw-rental", rentals.WithdrawRental[events.RentalChargeFailed]).
+			Undoes("request-rental", "complete-rental").Emits(events.RentalWithdrawn{}).Within(5*time.Second),
+		choreo.On("withdraw-rental", rentals.WithdrawRental[events.RentalRefunded]).
+			Undoes("request-rental", "complete-rental").Emits(events.RentalWithdrawn{}).Within(5*time.Second),
+		choreo.On("flag-rental-refund", rentals.FlagRentalRefund[events.RentalRefundFailed]).
+			Undoes("request-rental").Within(5*time.Second),
+
+		choreo.Final(events.RentalCompleted{}, choreo.Completed),
+		choreo.Final(events.GuestTexted{}, choreo.Completed),
+		choreo.Final(events.GuestTextFailed{}, choreo.Completed),
+		choreo.Final(events.RentalWithdrawalRequested{}, choreo.Undone),
+		choreo.Final(events.RentalCanceled{}, choreo.Undone),
+		choreo.Final(events.RentalWithdrawn{}, choreo.Undone),
+		choreo.Final(events.RentalRefundFailed{}, choreo.Owed),
+
+		// ── Rentals, led by a process manager ────────────────────────────
+		choreo.Request(events.ChargeRental{}),
+		choreo.Request(events.OccupyRoom{}),
+		choreo.Request(events.CompleteRental{}),
+		choreo.Request(events.TextGuest{}),
+		choreo.Request(events.ReleaseRoom{}),
+		choreo.Request(events.RefundRental{}),
+		choreo.Request(events.WithdrawRental{}),
+		choreo.Request(events.FlagRentalRefund{}),
+
+		choreo.On("manage-rental", rentals.StartManaging(process.Whole)).
+			Emits(events.ChargeRental{}, events.WithdrawRental{}).Keeps(stream).Within(5*time.Second),
+		choreo.On("manage-rental", rentals.ManageRental[events.ManagedRentalCharged](process.Whole)).
+			Emits(events.OccupyRoom{}, events.RefundRental{}).Keeps(stream).Within(5*time.Second),
+		choreo.On("manage-rental", rentals.ManageRental[events.ManagedRoomOccupied](process.Whole)).
+			Emits(events.CompleteRental{}, events.ReleaseRoom{}).Keeps(stream).Within(5*time.Second),
+		choreo.On("manage-rental", rentals.ManageRental[events.ManagedRentalCompleted](process.Whole)).
+			Emits(events.TextGuest{}).Keeps(stream).Within(5*time.Second),
+		choreo.On("manage-rental", rentals.ManageRental[events.ManagedRentalChargeFailed](process.Whole)).
+			Emits(events.WithdrawRental{}).Keeps(stream).Within(5*time.Second),
+		choreo.On("manage-rental", rentals.ManageRental[events.ManagedRentalChargeUnknown](process.Whole)).
+			Emits(events.RefundRental{}).Keeps(stream).Within(5*time.Second),
+		choreo.On("manage-rental", rentals.ManageRental[events.ManagedRoomOccupationFailed](process.Whole)).
+			Emits(events.RefundRental{}).Keeps(stream).Within(5*time.Second),
+		choreo.On("manage-rental", rentals.ManageRental[events.ManagedRentalCompletionFailed](process.Whole)).
+			Emits(events.ReleaseRoom{}).Keeps(stream).Within(5*time.Second),
+		choreo.On("manage-rental", rentals.ManageRental[events.ManagedRentalCanceled](process.Whole)).
+			Emits(events.ReleaseRoom{}).Keeps(stream).Within(5*time.Second),
+		choreo.On("manage-rental", rentals.ManageRental[events.ManagedRoomReleased](process.Whole)).
+			Emits(events.RefundRental{}).Keeps(stream).Within(5*time.Second),
+		choreo.On("manage-rental", rentals.ManageRental[events.ManagedRentalRefunded](process.Whole)).
+			Emits(events.WithdrawRental{}).Keeps(stream).Within(5*time.Second),
+		choreo.On("manage-rental", rentals.ManageRental[events.ManagedRentalRefundFailed](process.Whole)).
+			Emits(events.FlagRentalRefund{}).Keeps(stream).Within(5*time.Second),
+		choreo.On("manage-rental", rentals.ManageRental[events.ManagedRentalWithdrawalRequested](process.Whole)).
+			Keeps(stream).Within(5*time.Second),
+		choreo.On("manage-rental", rentals.ManageRental[events.ManagedGuestTexted](process.Whole)).
+			Keeps(stream).Within(5*time.Second),
+		choreo.On("manage-rental", rentals.ManageRental[events.ManagedGuestTextFailed](process.Whole)).
+			Keeps(stream).Within(5*time.Second),
+		choreo.On("manage-rental", rentals.ManageRental[events.ManagedRentalWithdrawn](process.Whole)).
+			Keeps(stream).Within(5*time.Second),
+		choreo.On("confirm-publishing", rentals.ConfirmPublishing[events.ChargeRental]).Local().Keeps(stream).Within(5*time.Second),
+		choreo.On("confirm-publishing", rentals.ConfirmPublishing[events.OccupyRoom]).Local().Keeps(stream).Within(5*time.Second),
+		choreo.On("confirm-publishing", rentals.ConfirmPublishing[events.CompleteRental]).Local().Keeps(stream).Within(5*time.Second),
+		choreo.On("confirm-publishing", rentals.ConfirmPublishing[events.TextGuest]).Local().Keeps(stream).Within(5*time.Second),
+		choreo.On("confirm-publishing", rentals.ConfirmPublishing[events.ReleaseRoom]).Local().Keeps(stream).Within(5*time.Second),
+		choreo.On("confirm-publishing", rentals.ConfirmPublishing[events.RefundRental]).Local().Keeps(stream).Within(5*time.Second),
+		choreo.On("confirm-publishing", rentals.ConfirmPublishing[events.WithdrawRental]).Local().Keeps(stream).Within(5*time.Second),
+		choreo.On("confirm-publishing", rentals.ConfirmPublishing[events.FlagRentalRefund]).Local().Keeps(stream).Within(5*time.Second),
+
+		choreo.OnEffect("charge-rental", rentals.ChargeRental[events.ChargeRental]{Payments: out.Payments, CardKey: out.CardKey}).
+			Emits(events.ManagedRentalCharged{}).FailsWith(events.ManagedRentalChargeFailed{}, events.ManagedRentalChargeUnknown{}).
+			GivesUp(15*time.Minute, rentals.ChargeGivenUp[events.ChargeRental]).Within(time.Minute),
+		choreo.On("occupy-room", rentals.OccupyRoom[events.OccupyRoom]).
+			Emits(events.ManagedRoomOccupied{}).FailsWith(events.ManagedRoomOccupationFailed{}).Within(5*time.Second),
+		choreo.On("complete-rental", rentals.CompleteRental[events.CompleteRental]).
+			Emits(events.ManagedRentalCompleted{}).FailsWith(events.ManagedRentalCompletionFailed{}).Within(5*time.Second),
+		choreo.OnEffect("text-guest", rentals.TextGuest[events.TextGuest]{SMS: out.SMS}).
+			Emits(events.ManagedGuestTexted{}).FailsWith(events.ManagedGuestTextFailed{}).
+			GivesUp(day, rentals.TextGivenUp[events.TextGuest]).
+			Irreversible("an SMS that was sent cannot be called back").Within(time.Minute),
+
+		choreo.On("release-room", rentals.ReleaseRoom[events.ReleaseRoom]).
+			Undoes("occupy-room").Emits(events.ManagedRoomReleased{}).Within(5*time.Second),
+		choreo.OnEffect("refund-rental", rentals.RefundRental[events.RefundRental]{Payments: out.Payments}).
+			Undoes("charge-rental").Emits(events.ManagedRentalRefunded{}).FailsWith(events.ManagedRentalRefundFailed{}).
+			GivesUp(7*day, rentals.RefundGivenUp[events.RefundRental]).Within(time.Minute),
+		choreo.On("withdraw-rental", rentals.WithdrawRental[events.WithdrawRental]).
+			Undoes("request-rental", "complete-rental").Emits(events.ManagedRentalWithdrawn{}).Within(5*time.Second),
+		choreo.On("flag-rental-refund", rentals.FlagRentalRefund[events.FlagRentalRefund]).
+			Undoes("request-rental").Within(5*time.Second),
+
+		choreo.Final(events.ManagedRentalCompleted{}, choreo.Completed),
+		choreo.Final(events.ManagedGuestTexted{}, choreo.Completed),
+		choreo.Final(events.ManagedGuestTextFailed{}, choreo.Completed),
+		choreo.Final(events.ManagedRentalWithdrawalRequested{}, choreo.Undone),
+		choreo.Final(events.ManagedRentalCanceled{}, choreo.Undone),
+		choreo.Final(events.ManagedRentalWithdrawn{}, choreo.Undone),
+		choreo.Final(events.ManagedRentalRefundFailed{}, choreo.Owed),
 
 		// ── Views ────────────────────────────────────────────────────────
 		choreo.View(accountinfo.Name, accountinfo.Tables,

@@ -91,6 +91,29 @@ func (s *Stage) Arrive(consumer string, fact choreo.Fact, saga string) *Result {
 	return s.deliver(consumer, m, fact)
 }
 
+// Forward gives an event that was emitted to a consumer, as it is.
+func (s *Stage) Forward(consumer, eventID string) *Result {
+	s.t.Helper()
+	m := choreo.Meta{ID: eventID, Source: "/choreotest"}
+	var data []byte
+	err := s.DB.Pool().QueryRowContext(s.t.Context(), `select type, key, saga, causation, emitter, at, data from choreo.outbox
+		where event_id = $1`, eventID).Scan(&m.Type, &m.Key, &m.Saga, &m.Causation, &m.Emitter, &m.Time, &data)
+	if err != nil {
+		s.t.Fatalf("reading event %s: %v", eventID, err)
+	}
+	return s.deliver(consumer, m, forwarded{m, data})
+}
+
+// forwarded is a fact as it was emitted.
+type forwarded struct {
+	m    choreo.Meta
+	data json.RawMessage
+}
+
+func (f forwarded) FactType() string             { return f.m.Type }
+func (f forwarded) Key() string                  { return f.m.Key }
+func (f forwarded) MarshalJSON() ([]byte, error) { return f.data, nil }
+
 // Again gives the event of an earlier result to its consumer once more.
 func (s *Stage) Again(r *Result) *Result {
 	s.t.Helper()

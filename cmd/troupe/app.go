@@ -26,6 +26,7 @@ import (
 	"troupe/choreo/steps"
 	"troupe/choreo/view"
 	"troupe/domain"
+	"troupe/domain/rental"
 	"troupe/handlers"
 	"troupe/providers/blobs"
 	"troupe/providers/carrier"
@@ -159,8 +160,8 @@ func (a *app) close() error {
 	return errors.Join(append(errs, a.pool.Close())...)
 }
 
-// migrate brings the databases to this version, and registers the consumers
-// that are new.
+// migrate brings the databases to this version, registers the consumers that are
+// new, and makes the rooms of the configuration.
 func (a *app) migrate(ctx context.Context) error {
 	if err := domain.Migrate(ctx, a.pool); err != nil {
 		return err
@@ -171,7 +172,11 @@ func (a *app) migrate(ctx context.Context) error {
 	if err := a.openDB(ctx); err != nil {
 		return err
 	}
-	return choreo.Register(ctx, a.db)
+	rooms, err := a.config.rooms()
+	if err != nil {
+		return err
+	}
+	return errors.Join(choreo.Register(ctx, a.db), rental.PutRooms(ctx, a.pool, rooms))
 }
 
 func (a *app) applyTopics(ctx context.Context) ([]broker.Topic, error) {

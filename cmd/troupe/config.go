@@ -9,12 +9,17 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/caarlos0/env/v11"
 	"github.com/spf13/pflag"
+
+	"troupe/domain/rental"
+	"troupe/events"
 )
 
 // config is read from the environment; what has a flag may be given as one too.
@@ -59,6 +64,8 @@ type config struct {
 	BlobsURL     string `env:"TROUPE_BLOBS_URL" flag:"blobs-url" usage:"where files are kept, file:///… or s3://…"`
 	FailCorrupt  bool   `env:"TROUPE_BLOBS_FAIL_CORRUPT" flag:"blobs-fail-corrupt" usage:"for tests: refuse to copy files with 'corrupt' in their name"`
 	ForbiddenTag string `env:"TROUPE_FORBIDDEN_TAGS" flag:"forbidden-tags" usage:"tag names that are rejected, with commas between"`
+
+	Rooms string `env:"TROUPE_ROOMS" flag:"rooms" usage:"rooms to rent and their price of a night in minor units, as room-1=9000EUR,…"`
 
 	SandboxHTTP  string        `env:"TROUPE_SANDBOX_HTTP" flag:"sandbox-http" usage:"address of the sandbox's HTTP server" envDefault:"127.0.0.1:0"`
 	SandboxSMTP  string        `env:"TROUPE_SANDBOX_SMTP" flag:"sandbox-smtp" usage:"address of the sandbox's SMTP server" envDefault:"127.0.0.1:0"`
@@ -136,6 +143,24 @@ func key(purpose, secret string) []byte {
 func (c *config) forbiddenTags() []string {
 	return strings.FieldsFunc(c.ForbiddenTag, func(r rune) bool { return r == ',' })
 }
+
+// rooms are those of the configuration.
+func (c *config) rooms() (rooms []rental.Room, err error) {
+	for one := range strings.FieldsFuncSeq(c.Rooms, func(r rune) bool { return r == ',' }) {
+		m := roomPattern.FindStringSubmatch(strings.TrimSpace(one))
+		if m == nil {
+			return nil, fmt.Errorf("TROUPE_ROOMS: %q is no room such as room-1=9000EUR", one)
+		}
+		amount, err := strconv.ParseInt(m[2], 10, 64)
+		if err != nil || amount == 0 {
+			return nil, fmt.Errorf("TROUPE_ROOMS: %q has no price that can be paid", one)
+		}
+		rooms = append(rooms, rental.Room{ID: m[1], Price: events.Money{Amount: amount, Currency: m[3]}})
+	}
+	return rooms, nil
+}
+
+var roomPattern = regexp.MustCompile(`^([A-Za-z0-9._-]{1,100})=([0-9]{1,9})([A-Z]{3})$`)
 
 // databaseURL adds the limits that every connection of the engine has: a
 // process that is stopped inside a transaction would otherwise hold its locks

@@ -157,7 +157,7 @@ func sandboxCommand() (*cobra.Command, error) {
 }
 
 func migrateCommand() (*cobra.Command, error) {
-	return part("migrate", "Bring the database to this version", "", needsDatabase, nil,
+	return part("migrate", "Bring the database to this version", "", needsDatabase, []string{"rooms"},
 		func(ctx context.Context, c *config, _ []string) error {
 			a, err := openApp(ctx, c)
 			if err != nil {

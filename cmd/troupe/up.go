@@ -34,7 +34,7 @@ func upCommand() (*cobra.Command, error) {
 		RunE: func(cmd *cobra.Command, _ []string) error { return up(cmd.Context(), c) },
 	}
 	c.flags(cmd.Flags(), "http", "kafka", "data", "brokers", "prefix", "partitions", "log-retention", "connections", "max-event-bytes", "max-attachment-bytes", "rate-sign-up", "rate-sign-in", "rate-send-again", "proxies",
-		"mail-from", "payment-url", "blobs-url", "forbidden-tags", "sandbox-http", "sandbox-smtp", "sandbox-delay")
+		"mail-from", "payment-url", "blobs-url", "forbidden-tags", "rooms", "sandbox-http", "sandbox-smtp", "sandbox-delay")
 	return cmd, nil
 }
 
@@ -83,6 +83,9 @@ func up(ctx context.Context, c *config) (err error) {
 	}
 	if c.ForbiddenTag == "" {
 		c.ForbiddenTag = "forbidden"
+	}
+	if c.Rooms == "" {
+		c.Rooms = "room-1=9000EUR,room-2=12000EUR,room-3=15000EUR"
 	}
 	a, err := openApp(ctx, c)
 	if err != nil {

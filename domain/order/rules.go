@@ -49,7 +49,7 @@ func validate(lines []events.OrderLine, cardToken string, to Shipping) (events.M
 		return events.Money{}, errors.Join(broken("lines", "give 1 to %d lines", MaxLines))
 	}
 	total := events.Money{Currency: lines[0].UnitPrice.Currency}
-	errs := append(validShipping("shippingInfo.", to), validText("cardToken", cardToken, maxCardToken))
+	errs := append(validShipping("shippingInfo.", to), ValidCard(cardToken))
 	for i, l := range lines {
 		errs = append(errs, validLine(fmt.Sprintf("lines[%d].", i), l, total.Currency)...)
 	}
@@ -65,6 +65,9 @@ func validate(lines []events.OrderLine, cardToken string, to Shipping) (events.M
 	}
 	return total, nil
 }
+
+// ValidCard is nil for what can be a card token, else a FieldError.
+func ValidCard(token string) error { return validText("cardToken", token, maxCardToken) }
 
 func validShipping(at string, to Shipping) []error {
 	return []error{

@@ -6,13 +6,14 @@ import (
 	"troupe/choreo"
 	"troupe/domain/account"
 	"troupe/domain/order"
+	"troupe/domain/rental"
 	"troupe/events"
 )
 
 // unfinished are the aggregates that may stand against deleting an account: each
 // says why, or nothing. Nothing new comes while the account is closing.
 var unfinished = []func(context.Context, *choreo.Tx, string) (string, error){
-	order.Unfinished,
+	order.Unfinished, rental.Unfinished,
 }
 
 // DeleteAccount on AccountDeletionRequested does the account's own half of its

@@ -11,13 +11,14 @@ import (
 	"troupe/domain/order"
 	"troupe/domain/post"
 	"troupe/domain/project"
+	"troupe/domain/rental"
 	"troupe/events"
 )
 
 // personal are the aggregates that keep something of a person beside the
 // account: each destroys it.
 var personal = []func(context.Context, *choreo.Tx, string) error{
-	order.Forget, buyer.Forget, project.Forget, post.Forget, idempotency.Forget,
+	order.Forget, rental.Forget, buyer.Forget, project.Forget, post.Forget, idempotency.Forget,
 }
 
 // EraseDeletedAccount is half of erase-account. On AccountDeleted erases the

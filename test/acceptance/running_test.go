@@ -34,8 +34,17 @@ func TestARunningSystem(t *testing.T) {
 		t.Run("a change of where an order goes", s.shippingChanges)
 		t.Run("many changes of where an order goes", s.manyShippingChanges)
 		t.Run("an order under way goes where it goes", s.tooLateToShipElsewhere)
+		t.Run("a room is rented as card and phone say", s.rentals)
+		t.Run("a room that is taken is rented no more", s.rentalOfATakenRoom)
+		t.Run("a complete rental is canceled", s.rentalIsCanceled)
+		t.Run("a rental is withdrawn while its charge runs", s.rentalIsWithdrawnInCharge)
+		t.Run("rentals have rules", s.rentalRules)
 		t.Run("bad requests are refused", s.badRequests)
 		t.Run("a bare record from another producer", s.bareRecord)
+	})
+	t.Run("in crowds", func(t *testing.T) { // by themselves: they take all the machine has
+		t.Run("many want one room for one night", s.manyWantOneRoom)
+		t.Run("rentals and orders are taken back at any moment", s.takenBackAtAnyMoment)
 	})
 	if t.Failed() {
 		return // the rest is about all that was done above
