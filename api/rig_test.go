@@ -21,6 +21,7 @@ import (
 
 	"troupe/api"
 	"troupe/choreo"
+	"troupe/choreo/broker"
 	"troupe/choreo/consume"
 	"troupe/choreo/embedded/embeddedtest"
 	"troupe/choreo/eventlog"
@@ -57,6 +58,9 @@ type sequencer struct {
 
 // emptyKafka is a broker that nothing was published to.
 type emptyKafka struct{}
+
+// Ends knows of no topics.
+func (emptyKafka) Ends(context.Context, []string) ([]broker.End, error) { return nil, nil }
 
 // ReadFrom finds nothing.
 func (emptyKafka) ReadFrom(context.Context, string, int32, int64, func(*wirefmt.Record) error) error {

@@ -3,6 +3,7 @@ package choreo
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -64,6 +65,20 @@ func decode[F Fact](m Meta, data []byte) (any, error) {
 		return nil, err
 	}
 	return e, nil
+}
+
+// Check tells whether the data are a fact of the event's type; known is false
+// where the flow names no such type.
+func (f *Flow) Check(m Meta, data []byte) (known bool, err error) {
+	zero := f.facts[m.Type]
+	if zero == nil {
+		return false, nil
+	}
+	read := reflect.New(reflect.TypeOf(zero))
+	if err := json.Unmarshal(data, read.Interface()); err != nil {
+		return true, fmt.Errorf("reading %s: %w", m.Type, err)
+	}
+	return true, validate(read.Elem().Interface().(Fact)) //nolint:forcetypeassert // it is of the type of zero
 }
 
 func validate(f Fact) error {

@@ -24,10 +24,10 @@ func newID(now time.Time, random io.Reader) (string, error) {
 
 // derivedID is a UUIDv8 made of the cause's milliseconds and a hash of what
 // makes the fact the one it is, so that a reaction that runs again emits the
-// same ids, and ids still sort by time.
-func derivedID(cause *Meta, consumer, what string, ordinal, round int) string {
+// same ids, and ids still sort by time. source is ours.
+func derivedID(source string, cause *Meta, consumer, what string, ordinal, round int) string {
 	from := cause.ID
-	if !strings.HasPrefix(cause.Source, "/troupe/") { // a foreign id may be one of ours
+	if !strings.HasPrefix(cause.Source, Origin(source)) { // a foreign id may be one of ours
 		from = cause.Source + "\x00" + cause.ID
 	}
 	b := make([]byte, 0, 256)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+
+	"troupe/choreo/pgarray"
 )
 
 // cuts remember where the log's partitions end. They only grow, and one that is
@@ -101,4 +103,64 @@ func (c *cuts) read(ctx context.Context, log Querier, last int64) error {
 	}
 	c.last = newest
 	return nil
+}
+
+// Claim is an event that says it is one of ours.
+type Claim struct {
+	Stream
+	Sequence int64
+	ID       string
+}
+
+// Strangers finds the claims that the log does not confirm: it has another event
+// at that place, or none. The value tells whether the event stands at another
+// place, so that this is a copy of it. What is looked for stands behind after;
+// what stood in the parts of the log that were dropped is believed.
+func (db *DB) Strangers(ctx context.Context, log Querier, claims []Claim, after int64) (map[int]bool, error) {
+	var sources, topics, ids pgarray.Text
+	var partitions, sequences pgarray.Int8
+	for _, c := range claims {
+		sources, topics, ids = append(sources, c.Source), append(topics, c.Topic), append(ids, c.ID)
+		partitions, sequences = append(partitions, int64(c.Partition)), append(sequences, c.Sequence)
+	}
+	strangers := map[int]bool{}
+	found, err := indexes(ctx, log, `
+		select a.i - 1 from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[]) with ordinality
+			as a (source, topic, partition, sequence, id, i)
+		left join choreo.streams s on s.source = a.source and s.topic = a.topic and s.partition = a.partition
+		left join choreo.event_log l on l.stream = s.id and l.sequence = a.sequence and l.position > $6
+		where l.event_id is distinct from a.id and not (a.sequence > 0 and exists (
+			select from choreo.log_head h join choreo.log_cuts c on c.position = h.begins_after
+			where c.source = a.source and c.topic = a.topic and c.partition = a.partition and c.sequence >= a.sequence))`,
+		sources, topics, partitions, sequences, ids, after)
+	if err != nil || len(found) == 0 {
+		return strangers, err
+	}
+	ids = nil
+	for _, i := range found {
+		ids, strangers[i] = append(ids, claims[i].ID), false
+	}
+	copies, err := indexes(ctx, log, `select a.i - 1 from unnest($1::text[]) with ordinality as a (id, i)
+		where exists (select from choreo.event_log o where o.event_id = a.id and o.source = '')`, ids)
+	for _, i := range copies {
+		strangers[found[i]] = true
+	}
+	return strangers, err
+}
+
+func indexes(ctx context.Context, log Querier, query string, args ...any) ([]int, error) {
+	rows, err := log.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("looking events up in the log: %w", err)
+	}
+	defer rows.Close()
+	var found []int
+	for rows.Next() {
+		var i int
+		if err := rows.Scan(&i); err != nil {
+			return nil, err
+		}
+		found = append(found, i)
+	}
+	return found, rows.Err()
 }

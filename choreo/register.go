@@ -64,6 +64,10 @@ func beginAt(ctx context.Context, tx *sql.Tx, c *Consumer, head bool) error {
 		union all
 		select $1, c.source, c.topic, c.partition, c.sequence from choreo.log_cuts c join choreo.log_head h on c.position = h.begins_after
 		where not $3 and c.topic = any ($2)`, c.Name, pq.Array(c.Topics()), head)
+	if err == nil && head {
+		_, err = tx.ExecContext(ctx, `insert into choreo.foreign_offsets (consumer, topic_id, partition, next_offset)
+			select $1, topic_id, partition, next_offset from choreo.collected where topic = any ($2)`, c.Name, pq.Array(c.Topics()))
+	}
 	if err != nil {
 		return fmt.Errorf("registering %s at its first position: %w", c.Name, err)
 	}

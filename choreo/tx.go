@@ -31,7 +31,7 @@ func (tx *Tx) Now() time.Time { return tx.now }
 // that runs again makes the same.
 func (tx *Tx) NewID() string {
 	if tx.cause != nil {
-		return derivedID(tx.cause, tx.emitter, "", tx.ordinal("", ""), tx.round)
+		return derivedID(tx.db.source, tx.cause, tx.emitter, "", tx.ordinal("", ""), tx.round)
 	}
 	return tx.freshID()
 }
@@ -92,7 +92,7 @@ func (tx *Tx) add(cause *Meta, fact Fact) error {
 		if tx.db.flow.IsDomain(cause.Type) { // stored nowhere: what caused it caused this
 			m.Causation = cause.Causation
 		}
-		m.ID = derivedID(cause, tx.emitter, m.Type, tx.ordinal(cause.ID, m.Type), tx.round)
+		m.ID = derivedID(tx.db.source, cause, tx.emitter, m.Type, tx.ordinal(cause.ID, m.Type), tx.round)
 	}
 	if safeguard.Off("derived ids") {
 		m.ID = tx.freshID()

@@ -63,12 +63,13 @@ func (p *Performance) Start() {
 	}
 	p.process = process
 	ctx, cancel := context.WithCancel(context.Background())
+	reader := broker.NewReader(p.Broker)
 	var g errgroup.Group
 	g.Go(func() error {
-		return relay.New(p.stage.DB, publisher, broker.NewReader(p.Broker), p.Broker.Log).Run(ctx, nil)
+		return relay.New(p.stage.DB, publisher, reader, p.Broker.Log).Run(ctx, nil)
 	})
 	g.Go(func() error { return process.Run(ctx, &choreo.Hints{}) })
-	p.stop = func() error { cancel(); return errors.Join(g.Wait(), publisher.Close()) }
+	p.stop = func() error { cancel(); return errors.Join(g.Wait(), publisher.Close(), reader.Close()) }
 	Eventually(p.stage.t, "every consumer has joined", func() bool { return process.Ready() == nil })
 }
 
@@ -79,13 +80,14 @@ func (p *Performance) Forward() {
 	if err != nil {
 		p.stage.t.Fatal(err)
 	}
-	r := relay.New(p.stage.DB, publisher, broker.NewReader(p.Broker), p.Broker.Log)
+	reader := broker.NewReader(p.Broker)
+	r := relay.New(p.stage.DB, publisher, reader, p.Broker.Log)
 	for n := 1; n > 0 && err == nil; {
 		if n, err = r.Sequence(p.stage.t.Context()); err == nil {
 			_, err = r.Forward(p.stage.t.Context())
 		}
 	}
-	if err = errors.Join(err, r.Release(), publisher.Close()); err != nil {
+	if err = errors.Join(err, r.Release(), publisher.Close(), reader.Close()); err != nil {
 		p.stage.t.Fatal(err)
 	}
 }

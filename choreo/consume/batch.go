@@ -96,6 +96,8 @@ type arrival struct {
 	outcome Outcome // what became of it in the transaction under way
 	bad     error   // why it is malformed
 	healed  bool
+
+	position int64 // in the log, where it comes from there
 }
 
 // place is where an event of ours has its sequence.

@@ -41,7 +41,7 @@ func (a *Applier) readLog(ctx context.Context, q choreo.Querier, p place, from i
 		return nil, err
 	}
 	rows, err := q.QueryContext(ctx, `
-		select l.sequence, l.event_id, l.type, l.key, l.saga, l.causation, l.emitter, l.ran_in, l.traceparent, l.at, l.data
+		select l.position, l.sequence, l.event_id, l.type, l.key, l.saga, l.causation, l.emitter, l.ran_in, l.traceparent, l.at, l.data
 		from choreo.event_log l
 		where l.stream = (select id from choreo.streams where source = $1 and topic = $2 and partition = $3) and l.sequence >= $4
 		  and l.position > $5
@@ -54,7 +54,7 @@ func (a *Applier) readLog(ctx context.Context, q choreo.Querier, p place, from i
 	for rows.Next() {
 		v := &arrival{place: p, own: true, meta: choreo.Meta{Source: p.source}}
 		m, ran := &v.meta, ""
-		if err := rows.Scan(&m.Sequence, &m.ID, &m.Type, &m.Key, &m.Saga, &m.Causation, &m.Emitter, &ran,
+		if err := rows.Scan(&v.position, &m.Sequence, &m.ID, &m.Type, &m.Key, &m.Saga, &m.Causation, &m.Emitter, &ran,
 			&m.TraceParent, &m.Time, &v.data); err != nil {
 			return nil, err
 		}

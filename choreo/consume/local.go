@@ -1,15 +1,21 @@
 package consume
 
 import (
+	"cmp"
 	"context"
+	"database/sql"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/lib/pq"
 
 	"troupe/choreo"
+	"troupe/choreo/pgarray"
+	"troupe/choreo/wire"
 )
 
 // Feeder takes events from the log to one Local() consumer, right after they
@@ -71,9 +77,105 @@ func (f *Feeder) Feed(ctx context.Context) (int, error) {
 		}
 		batch = append(batch, found...)
 	}
-	if len(batch) == 0 {
+	foreign, err := f.foreign(ctx, log)
+	if err != nil {
+		return 0, err
+	}
+	if batch = append(batch, foreign...); len(batch) == 0 {
 		return 0, nil
 	}
+	slices.SortStableFunc(batch, func(a, b *arrival) int { return cmp.Compare(a.position, b.position) })
 	_, err = f.applier.take(ctx, batch, nil)
 	return len(batch), err
+}
+
+// foreign are the events of others that the log holds and the consumer has not
+// taken: it goes by the offsets that they had on Kafka, as it would there, so that
+// a consumer that was fed from Kafka before takes none again.
+func (f *Feeder) foreign(ctx context.Context, log *sql.DB) ([]*arrival, error) {
+	last, err := f.offsets(ctx, log, `select topic_id, partition, last_offset from choreo.collected
+		where topic = any ($1) and last_offset is not null`, pq.Array(f.topics))
+	if err != nil || len(last) == 0 {
+		return nil, err
+	}
+	taken, err := f.offsets(ctx, f.applier.home().Pool(), `select topic_id, partition, next_offset from choreo.foreign_offsets
+		where consumer = $1`, f.applier.Consumer.Name)
+	if err != nil {
+		return nil, err
+	}
+	at := map[int64]*wire.Record{}
+	var positions pgarray.Int8
+	for p, offset := range last {
+		if offset < taken[p] {
+			continue
+		}
+		rows, err := log.QueryContext(ctx, `select position, topic, record_offset from choreo.foreign_records
+			where topic_id = $1 and partition = $2 and record_offset >= $3 order by record_offset limit $4`,
+			p.topicID, p.partition, taken[p], healAtOnce)
+		if err != nil {
+			return nil, fmt.Errorf("reading where foreign events stood: %w", err)
+		}
+		defer rows.Close() //nolint:revive // of a few
+		for rows.Next() {
+			var position int64
+			r := &wire.Record{TopicID: p.topicID, Partition: p.partition}
+			if err := rows.Scan(&position, &r.Topic, &r.Offset); err != nil {
+				return nil, err
+			}
+			at[position], positions = r, append(positions, position)
+		}
+		if err := rows.Err(); err != nil {
+			return nil, err
+		}
+	}
+	return f.readForeign(ctx, log, at, positions)
+}
+
+func (f *Feeder) offsets(ctx context.Context, q choreo.Querier, query string, args ...any) (map[offsetPlace]int64, error) {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("looking for foreign events in the log: %w", err)
+	}
+	defer rows.Close()
+	offsets := map[offsetPlace]int64{}
+	for rows.Next() {
+		var p offsetPlace
+		var offset int64
+		if err := rows.Scan(&p.topicID, &p.partition, &offset); err != nil {
+			return nil, err
+		}
+		offsets[p] = offset
+	}
+	return offsets, rows.Err()
+}
+
+// readForeign reads the foreign events at these positions of the log.
+func (f *Feeder) readForeign(ctx context.Context, log *sql.DB, at map[int64]*wire.Record, positions pgarray.Int8) (found []*arrival, err error) {
+	if len(positions) == 0 {
+		return nil, nil
+	}
+	rows, err := log.QueryContext(ctx, `select position, source, event_id, type, key, saga, causation, emitter, ran_in, traceparent, at, data
+		from choreo.event_log where position = any ($1::bigint[]) order by position`, positions)
+	if err != nil {
+		return nil, fmt.Errorf("reading foreign events from the log: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		v := &arrival{}
+		m, ran := &v.meta, ""
+		if err := rows.Scan(&v.position, &m.Source, &m.ID, &m.Type, &m.Key, &m.Saga, &m.Causation, &m.Emitter, &ran,
+			&m.TraceParent, &m.Time, &v.data); err != nil {
+			return nil, err
+		}
+		if ran != "" {
+			m.RanIn = strings.Split(ran, ",")
+		}
+		m.Time = m.Time.UTC()
+		v.record = at[v.position]
+		v.record.Key, v.record.Value, v.record.Time = []byte(m.Key), v.data, m.Time
+		v.place = place{m.Source, v.record.Topic, v.record.Partition}
+		f.applier.bind(v)
+		found = append(found, v)
+	}
+	return found, rows.Err()
 }

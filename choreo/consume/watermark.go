@@ -246,14 +246,13 @@ func (t *transaction) unmask(ctx context.Context, u *choreo.Unit, w *watermarks)
 	if genuine, err := t.genuine(ctx, u, w); err != nil || genuine {
 		return err
 	}
-	var sources, topics, ids pgarray.Text
-	var partitions, sequences, index pgarray.Int8
+	var claims []choreo.Claim
+	var claimants []*arrival
 	after := int64(math.MaxInt64)
-	for i, v := range t.arrivals {
+	for _, v := range t.arrivals {
 		if v.own && v.record != nil && (v.meta.Sequence > w.sequences[v.place] || v.meta.Sequence == 0) {
-			sources, topics = append(sources, v.place.source), append(topics, v.place.topic)
-			partitions = append(partitions, int64(v.place.partition))
-			sequences, ids, index = append(sequences, v.meta.Sequence), append(ids, v.meta.ID), append(index, int64(i))
+			claims = append(claims, choreo.Claim{Stream: v.place.stream(), Sequence: v.meta.Sequence, ID: v.meta.ID})
+			claimants = append(claimants, v)
 			behind, err := t.DB.LogAfter(ctx, t.log(u.SQL()), v.place.stream(), w.sequences[v.place])
 			if err != nil {
 				return err
@@ -261,30 +260,16 @@ func (t *transaction) unmask(ctx context.Context, u *choreo.Unit, w *watermarks)
 			after = min(after, behind)
 		}
 	}
-	if len(ids) == 0 || safeguard.Off("forged sequences") {
+	if len(claims) == 0 || safeguard.Off("forged sequences") {
 		return nil
 	}
-	found, err := t.indexes(ctx, u, `
-		select a.i from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[])
-			as a (source, topic, partition, sequence, id, i)
-		left join choreo.streams s on s.source = a.source and s.topic = a.topic and s.partition = a.partition
-		left join choreo.event_log l on l.stream = s.id and l.sequence = a.sequence and l.position > $7
-		where l.event_id is distinct from a.id`, sources, topics, partitions, sequences, ids, index, after)
-	if err != nil || len(found) == 0 {
-		return err
-	}
-	ids = nil
-	for _, i := range found {
-		ids = append(ids, t.arrivals[i].meta.ID)
-	}
-	copies, err := t.indexes(ctx, u, `select a.i - 1 from unnest($1::text[]) with ordinality as a (id, i)
-		where exists (select from choreo.event_log o where o.event_id = a.id and o.source = '')`, ids)
+	strangers, err := t.DB.Strangers(ctx, t.log(u.SQL()), claims, after)
 	if err != nil {
 		return err
 	}
-	for n, i := range found {
-		v := t.arrivals[i]
-		v.own, v.copied = false, slices.Contains(copies, n)
+	for i, copied := range strangers {
+		v := claimants[i]
+		v.own, v.copied = false, copied
 		if !v.copied && v.meta.Source != t.DB.Source() {
 			v.sorted, v.outcome = Lost, Lost
 			v.bad = fmt.Errorf("it is event %d of %s, which the log does not have", v.meta.Sequence, v.meta.Source)
@@ -293,24 +278,6 @@ func (t *transaction) unmask(ctx context.Context, u *choreo.Unit, w *watermarks)
 		v.meta.Source, v.meta.Sequence = wire.ForeignSource(v.place.topic), 0
 	}
 	return nil
-}
-
-// indexes asks the log for the indexes of some among many.
-func (t *transaction) indexes(ctx context.Context, u *choreo.Unit, query string, args ...any) ([]int, error) {
-	rows, err := t.log(u.SQL()).QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, fmt.Errorf("looking events up in the log: %w", err)
-	}
-	defer rows.Close()
-	var found []int
-	for rows.Next() {
-		var i int
-		if err := rows.Scan(&i); err != nil {
-			return nil, err
-		}
-		found = append(found, i)
-	}
-	return found, rows.Err()
 }
 
 // firstOfForeign tells whether a foreign record comes for the first time: its

@@ -113,6 +113,27 @@ create table choreo.log_readers (
   position bigint not null
 );
 
+-- The foreign events of the log, and where each stood on Kafka.
+create table choreo.foreign_records (
+  position      bigint primary key,
+  topic         text not null,
+  topic_id      text not null,
+  partition     integer not null,
+  record_offset bigint not null,
+  unique (topic_id, partition, record_offset)
+);
+
+-- Up to which offset Kafka was searched for foreign records, and where the last
+-- one stood.
+create table choreo.collected (
+  topic_id    text not null,
+  partition   integer not null,
+  topic       text not null,
+  next_offset bigint not null,
+  last_offset bigint,
+  primary key (topic_id, partition)
+);
+
 -- The next partition, made apart and attached: no reader or writer waits, as all
 -- would behind CREATE … PARTITION OF.
 -- +goose StatementBegin

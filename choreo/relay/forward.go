@@ -102,6 +102,7 @@ func (r *Relay) publish(ctx context.Context, facts []*fact) error {
 		o := topics[topic]
 		err := r.publisher.Publish(topic, broker.NewMessage(ctx, &broker.Batch{Records: o.records}))
 		errs = append(errs, err)
+		r.collector.wrote(topic, o.records, err)
 		if err := r.advance(ctx, o.reached(err)); err != nil {
 			return fmt.Errorf("storing how far %s is forwarded: %w", topic, err)
 		}

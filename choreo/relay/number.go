@@ -136,6 +136,9 @@ func number(ctx context.Context, tx *sql.Tx, source string, facts []*fact, from 
 	if err == nil && moved != len(facts) {
 		err = fmt.Errorf("only %d are in the outbox", moved)
 	}
+	if choreo.SQLState(err) == "23514" { // no partition takes that position
+		return 0, errFull
+	}
 	if err != nil {
 		return 0, fmt.Errorf("moving %d facts to the log: %w", len(facts), err)
 	}

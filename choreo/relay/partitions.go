@@ -19,7 +19,10 @@ const room = 100_000_000
 // all of them stays cheap.
 const share = 32
 
-var errNoPartition = errors.New("no partition of the log is made ahead")
+var (
+	errNoPartition = errors.New("no partition of the log is made ahead")
+	errFull        = errors.New("foreign events have filled the partition of the log meanwhile")
+)
 
 // written is the partition of the log that is written, as this relay knows it.
 type written struct {
@@ -35,12 +38,12 @@ func (w *written) fits(n int, now time.Time) bool {
 	return w.number > 0 && now.Before(w.until) && w.head+int64(n) < w.first()+room
 }
 
-// openPartition sees to it that the log has a partition for n more facts, in the
-// sequencer's transaction: at the end of a day, and when it is full, it closes
+// openPartition sees to it that the log has a partition for n more facts, in a
+// transaction that has locked the lease. last is what was known of it before. At the end of a day, and when it is full, it closes
 // the one that is written, and opens the next.
-func (r *Relay) openPartition(ctx context.Context, tx *sql.Tx, n int) (written, error) {
-	if r.written.fits(n, r.clock) {
-		return r.written, nil
+func openPartition(ctx context.Context, tx *sql.Tx, last written, now time.Time, n int) (written, error) {
+	if last.fits(n, now) {
+		return last, nil
 	}
 	var w written
 	var opened sql.NullTime
@@ -49,11 +52,11 @@ func (r *Relay) openPartition(ctx context.Context, tx *sql.Tx, n int) (written, 
 	if err != nil {
 		return w, fmt.Errorf("reading which partition of the log is written: %w", err)
 	}
-	w.until = endOfDay(r.clock)
+	w.until = endOfDay(now)
 	if w.number > 0 {
 		w.head = max(w.head, w.first()-1)
 		full := w.head+int64(n) >= w.first()+room
-		if !full && r.clock.Before(endOfDay(opened.Time)) {
+		if !full && now.Before(endOfDay(opened.Time)) {
 			w.until = endOfDay(opened.Time)
 			return w, nil
 		}
@@ -63,12 +66,12 @@ func (r *Relay) openPartition(ctx context.Context, tx *sql.Tx, n int) (written, 
 				return w, err
 			}
 		}
-		if err := w.close(ctx, tx, r.clock); err != nil {
+		if err := w.close(ctx, tx, now); err != nil {
 			return w, err
 		}
 	}
 	err = tx.QueryRowContext(ctx, `update choreo.log_partitions set opened_at = $1
-		where number = (select min(number) from choreo.log_partitions where opened_at is null) returning number`, r.clock).Scan(&w.number)
+		where number = (select min(number) from choreo.log_partitions where opened_at is null) returning number`, now).Scan(&w.number)
 	if errors.Is(err, sql.ErrNoRows) {
 		return w, errNoPartition
 	}
@@ -105,7 +108,12 @@ func (w *written) close(ctx context.Context, tx *sql.Tx, now time.Time) error {
 
 // MakeAhead makes the partition that follows the one that is written, unless it
 // is there.
-func (r *Relay) MakeAhead(ctx context.Context) error { return r.makeAhead(ctx, r.guard) }
+func (r *Relay) MakeAhead(ctx context.Context) error {
+	return r.makeAhead(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := r.guard(ctx, tx)
+		return err
+	})
+}
 
 // makeAhead is MakeAhead for whoever has the lease by that function.
 func (r *Relay) makeAhead(ctx context.Context, has func(context.Context, *sql.Tx) error) error {
@@ -129,16 +137,16 @@ func (r *Relay) makeAhead(ctx context.Context, has func(context.Context, *sql.Tx
 }
 
 // guard locks the lease, without renewing it, for a transaction that runs beside
-// the sequencer's; ErrStandby where another relay has it.
-func (r *Relay) guard(ctx context.Context, tx *sql.Tx) error {
+// the sequencer's, and tells the time; ErrStandby where another relay has it.
+func (r *Relay) guard(ctx context.Context, tx *sql.Tx) (now time.Time, err error) {
 	var held bool
-	err := tx.QueryRowContext(ctx, `select holder = $1 and until > choreo.troupe_now() from choreo.leases
-		where name = 'relay' for update`, r.holder).Scan(&held)
+	err = tx.QueryRowContext(ctx, `select holder = $1 and until > choreo.troupe_now(), choreo.troupe_now() from choreo.leases
+		where name = 'relay' for update`, r.holder).Scan(&held, &now)
 	if errors.Is(err, sql.ErrNoRows) || err == nil && !held {
-		return ErrStandby
+		return now, ErrStandby
 	}
 	if err != nil {
-		return fmt.Errorf("looking at the relay's lease: %w", err)
+		return now, fmt.Errorf("looking at the relay's lease: %w", err)
 	}
-	return nil
+	return now, nil
 }

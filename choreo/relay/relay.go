@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"troupe/choreo"
+	"troupe/choreo/broker"
 	"troupe/choreo/internal/safeguard"
 	"troupe/choreo/wire"
 )
@@ -47,11 +48,13 @@ type Relay struct {
 	written   written
 	retention time.Duration // of the log; 0: for ever
 	needed    string        // by whom the log was found to be needed for longer
+	collector collector
 }
 
 // Reader reads a topic partition from an offset, or from its first record where
-// that offset is gone, to its present end.
+// that offset is gone, to its present end, and tells where partitions end.
 type Reader interface {
+	Ends(ctx context.Context, topics []string) ([]broker.End, error)
 	ReadFrom(ctx context.Context, topic string, partition int32, offset int64, each func(*wire.Record) error) error
 }
 
@@ -74,6 +77,10 @@ func (r *Relay) Sequence(ctx context.Context) (n int, err error) {
 		}
 	}
 	n, err = r.sequence(ctx)
+	if errors.Is(err, errFull) {
+		r.written = written{} // as it is now
+		n, err = r.sequence(ctx)
+	}
 	if errors.Is(err, errNoPartition) {
 		// The lease that was taken for it went with the transaction that failed.
 		if err = r.makeAhead(ctx, func(ctx context.Context, tx *sql.Tx) error { return r.hold(ctx, tx) }); err == nil {
@@ -96,13 +103,16 @@ func (r *Relay) sequence(ctx context.Context) (n int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	into, err := r.openPartition(ctx, tx, len(claimed))
+	into, err := openPartition(ctx, tx, r.written, r.clock, len(claimed))
 	if err != nil {
 		return 0, err
 	}
 	if len(claimed) > 0 {
 		if into.head, err = number(ctx, tx, r.db.Source(), claimed, into.head); err != nil {
 			return 0, err
+		}
+		if into.head >= into.first()+room {
+			return 0, errFull
 		}
 	}
 	if safeguard.Off("sequenced before published") {

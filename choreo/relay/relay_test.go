@@ -34,6 +34,7 @@ type press struct {
 	out    map[string][]string // sequences by partition
 
 	records map[string][]*wire.Record // by topic and partition
+	read    int                       // how many were read back
 }
 
 func (p *press) Publish(_ string, messages ...*message.Message) error {
@@ -66,6 +67,22 @@ func (p *press) Publish(_ string, messages ...*message.Message) error {
 
 func (p *press) Close() error { return nil }
 
+// Ends tells how much was published.
+func (p *press) Ends(_ context.Context, topics []string) (ends []broker.End, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.down {
+		return nil, errors.New("no broker answers")
+	}
+	for _, topic := range topics {
+		for partition := range int32(3) {
+			ends = append(ends, broker.End{Topic: topic, TopicID: topic, Partition: partition,
+				Offset: int64(len(p.records[fmt.Sprint(topic, partition)]))})
+		}
+	}
+	return ends, nil
+}
+
 // ReadFrom reads what was published.
 func (p *press) ReadFrom(_ context.Context, topic string, partition int32, offset int64, each func(*wire.Record) error) error {
 	p.mu.Lock()
@@ -75,6 +92,7 @@ func (p *press) ReadFrom(_ context.Context, topic string, partition int32, offse
 	}
 	for _, r := range p.records[fmt.Sprint(topic, partition)] {
 		if r.Offset >= offset {
+			p.read++
 			if err := each(r); err != nil {
 				return err
 			}

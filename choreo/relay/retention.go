@@ -64,7 +64,7 @@ func (r *Relay) expired(ctx context.Context) (number int, err error) {
 		return 0, fmt.Errorf("looking for old partitions of the log: %w", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
-	if err := r.guard(ctx, tx); err != nil {
+	if _, err := r.guard(ctx, tx); err != nil {
 		return 0, err
 	}
 	var last int64

@@ -22,6 +22,7 @@ func (r *Relay) Run(ctx context.Context, hints <-chan *pq.Notification) error {
 	}()
 	var beside sync.WaitGroup
 	beside.Go(func() { r.keep(ctx) })
+	beside.Go(func() { r.collect(ctx) })
 	defer beside.Wait()
 	var last string
 	hinted := false

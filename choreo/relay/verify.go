@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/google/uuid"
+
+	"troupe/choreo"
 	"troupe/choreo/wire"
 )
 
@@ -29,7 +32,7 @@ func (r *Relay) verify(ctx context.Context) error {
 	if err := r.hold(ctx, r.db.Pool()); err != nil {
 		return err
 	}
-	streams, err := r.streams(ctx)
+	streams, err := r.makeStreams(ctx)
 	if err != nil {
 		return err
 	}
@@ -42,10 +45,16 @@ func (r *Relay) verify(ctx context.Context) error {
 				return nil //nolint:nilerr // no fact of ours, or none that follows: a forged sequence does not stop us
 			}
 			if m.Sequence > s.head {
+				if strange, err := r.strange(ctx, m); err != nil || strange {
+					return err
+				}
 				return fmt.Errorf("%w (%s/%d holds sequence %d, the log ends at %d)", ErrRewound, s.topic, s.partition, m.Sequence, s.head)
 			}
-			to.sequence = m.Sequence
-			return nil
+			ours, err := r.logged(ctx, s, m)
+			if ours {
+				to.sequence = m.Sequence
+			}
+			return err
 		})
 		if err != nil {
 			return fmt.Errorf("reading %s/%d back: %w", s.topic, s.partition, err)
@@ -63,9 +72,40 @@ func (r *Relay) verify(ctx context.Context) error {
 	return nil
 }
 
-// streams are those of every partition there is: also where the log has nothing,
-// Kafka may hold a fact that this database has lost.
-func (r *Relay) streams(ctx context.Context) ([]known, error) {
+// logged tells whether the log has this event at its place: a forged one does not
+// stand in for it.
+func (r *Relay) logged(ctx context.Context, s known, m choreo.Meta) (ours bool, err error) {
+	after, err := r.db.LogAfter(ctx, r.db.Pool(), choreo.Stream{Source: m.Source, Topic: s.topic, Partition: s.partition}, m.Sequence-1)
+	if err != nil {
+		return false, err
+	}
+	err = r.db.Pool().QueryRowContext(ctx, `select exists (select from choreo.event_log
+		where stream = $1 and sequence = $2 and position > $3 and event_id = $4)`, s.id, m.Sequence, after, m.ID).Scan(&ours)
+	if err != nil {
+		return false, fmt.Errorf("looking event %s up in the log: %w", m.ID, err)
+	}
+	return ours, nil
+}
+
+// strange tells whether a record that bears our source and the next sequence is
+// none that this database has lost: a copy of a fact that the log has, or one
+// whose id we cannot have given. A forger who takes care of both has the relay
+// refuse, which is safe: after `source new` it goes on.
+func (r *Relay) strange(ctx context.Context, m choreo.Meta) (strange bool, err error) {
+	if id, err := uuid.Parse(m.ID); err != nil || id.Version() != 7 && id.Version() != 8 || id.String() != m.ID {
+		return true, nil //nolint:nilerr // no id of ours
+	}
+	err = r.db.Pool().QueryRowContext(ctx, `select exists (select from choreo.event_log where event_id = $1 and source = '')`,
+		m.ID).Scan(&strange)
+	if err != nil {
+		return false, fmt.Errorf("looking event %s up in the log: %w", m.ID, err)
+	}
+	return strange, nil
+}
+
+// makeStreams makes the streams of every partition there is: also where the log
+// has nothing, Kafka may hold a fact that this database has lost.
+func (r *Relay) makeStreams(ctx context.Context) ([]known, error) {
 	_, err := r.db.Pool().ExecContext(ctx, `
 		with s as (insert into choreo.streams (source, topic, partition)
 			select $1, topic, p from choreo.topics, generate_series(0, partitions - 1) p order by topic, p
@@ -74,6 +114,10 @@ func (r *Relay) streams(ctx context.Context) ([]known, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making streams: %w", err)
 	}
+	return r.streams(ctx)
+}
+
+func (r *Relay) streams(ctx context.Context) ([]known, error) {
 	rows, err := r.db.Pool().QueryContext(ctx, `select s.id, s.partition, s.topic, s.head, f.sequence, f.next_offset
 		from choreo.streams s join choreo.forwarded f on f.stream = s.id
 		where s.source = $1 order by s.topic, s.partition`, r.db.Source())

@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"troupe/choreo"
+	"troupe/choreo/broker"
 	"troupe/choreo/choreotest"
 	"troupe/choreo/consume"
 	"troupe/choreo/relay"
@@ -316,6 +317,8 @@ func begin1(t *rapid.T, s *choreotest.Stage, key, join string) string {
 
 // nothing is a Kafka that holds nothing.
 type nothing struct{}
+
+func (nothing) Ends(context.Context, []string) ([]broker.End, error) { return nil, nil }
 
 func (nothing) ReadFrom(context.Context, string, int32, int64, func(*wire.Record) error) error {
 	return nil

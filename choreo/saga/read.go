@@ -47,8 +47,8 @@ type fact struct {
 	key      string
 	reason   string
 	position int64 // 0 in the outbox
-	place    place
-	sequence int64
+	place    place // of a foreign fact: its source is the id of its topic
+	sequence int64 // of a foreign fact: its offset on Kafka, and one
 	ranIn    []string
 }
 
@@ -84,8 +84,8 @@ func (r *reading) compute(ctx context.Context, ids []string) ([]*Saga, error) {
 // that failed, for the reason: a post's contents are large.
 func (r *reading) readFacts(ctx context.Context, ids []string) (map[string][]fact, error) {
 	rows, err := r.QueryContext(ctx, `
-		select f.saga, f.type, f.event_id, f.causation, f.emitter, f.at, f.key, f.ran_in, f.position, f.sequence,
-		       coalesce(s.source, ''), coalesce(s.topic, ''), coalesce(s.partition, 0),
+		select f.saga, f.type, f.event_id, f.causation, f.emitter, f.at, f.key, f.ran_in, f.position, coalesce(f.sequence, k.record_offset + 1, 0),
+		       coalesce(s.source, k.topic_id, ''), coalesce(s.topic, k.topic, ''), coalesce(s.partition, k.partition, 0),
 		       case when f.type = any ($2) then f.data end
 		from (
 		  select saga, type, event_id, causation, emitter, at, key, ran_in, position, sequence, stream, data, 0 as place, position as n
@@ -94,6 +94,7 @@ func (r *reading) readFacts(ctx context.Context, ids []string) (map[string][]fac
 		  select saga, type, event_id, causation, emitter, at, key, ran_in, 0, 0, null, data, 1, id
 		  from choreo.outbox where saga = any ($1)
 		) f left join choreo.streams s on s.id = f.stream
+		left join choreo.foreign_records k on f.stream is null and k.position = f.position
 		order by f.place, f.n`, pq.Array(ids), pq.Array(owing(r.db.Flow())))
 	if err != nil {
 		return nil, fmt.Errorf("reading the facts of sagas: %w", err)
@@ -148,12 +149,16 @@ type mark struct {
 	place    place
 }
 
-// watermarks say how far consumers have come.
+// watermarks say how far consumers have come: by sequence, and of foreign facts
+// by offset.
 type watermarks map[mark]int64
 
 // readWatermarks reads all of them: they are few, and do not grow.
 func (r *reading) readWatermarks(ctx context.Context) (watermarks, error) {
-	rows, err := r.QueryContext(ctx, `select consumer, source, topic, partition, sequence from choreo.watermarks`)
+	rows, err := r.QueryContext(ctx, `select consumer, source, topic, partition, sequence from choreo.watermarks
+		union all
+		select o.consumer, o.topic_id, c.topic, o.partition, o.next_offset from choreo.foreign_offsets o
+		join choreo.collected c on c.topic_id = o.topic_id and c.partition = o.partition where c.last_offset is not null`)
 	if err != nil {
 		return nil, fmt.Errorf("reading what consumers have taken: %w", err)
 	}

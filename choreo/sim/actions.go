@@ -31,6 +31,11 @@ func (s *Sim) start1() *process {
 			can = append(can, func() *process { return s.relayOnce(i) }, func() *process { return s.relayOnce(i) })
 		}
 	}
+	for _, r := range s.relays {
+		if s.search && r.first && r.busy == nil {
+			can = append(can, func() *process { return s.collectOnce(r) })
+		}
+	}
 	for _, g := range s.groups {
 		if g.busy == nil && s.anyNews(g) {
 			can = append(can, func() *process { return s.deliver(g) })
@@ -98,7 +103,7 @@ func (s *Sim) relayOnce(i int) *process {
 		}
 		return err
 	}, func(err error) {
-		r.busy = nil
+		r.busy, r.first = nil, err == nil
 		switch {
 		case errors.Is(err, errDied):
 			r.relay, r.dirty = relay.New(s.DB, s.kafka, s.kafka, slog.New(slog.DiscardHandler)), true
@@ -107,6 +112,29 @@ func (s *Sim) relayOnce(i int) *process {
 			s.counts["relay stands by"]++
 		case err != nil:
 			r.dirty = true
+		}
+		for _, f := range s.feeders {
+			f.dirty = true
+		}
+	})
+	return r.busy
+}
+
+// collectOnce has the active relay search the topics for what others have put
+// there.
+func (s *Sim) collectOnce(r *relayer) *process {
+	s.search = false
+	r.busy = s.spawn("collector", func(ctx context.Context) error {
+		n, err := r.relay.Collect(ctx)
+		s.counts["foreign events collected"] += n
+		return err
+	}, func(err error) {
+		r.busy = nil
+		if err != nil {
+			s.search, r.first, r.dirty = true, false, true
+		}
+		if errors.Is(err, errDied) {
+			r.relay = relay.New(s.DB, s.kafka, s.kafka, slog.New(slog.DiscardHandler))
 		}
 		for _, f := range s.feeders {
 			f.dirty = true
@@ -239,10 +267,13 @@ func (s *Sim) stray() {
 	what := "foreign"
 	if s.chance(0.5) {
 		what = "forged"
-		// Either a place that another event has, or one far beyond the log's
-		// head: the relay takes the next one for its own, lost in a restore.
-		m.Source, m.Sequence = s.DB.Source(), 1+s.rand.Int64N(max(1, s.published(name, n)))
-		if s.chance(0.5) {
+		// A place that another event has, the next, or one far beyond the log's
+		// head.
+		m.Source, m.Sequence = s.DB.Source(), 1+s.rand.Int64N(1+s.published(name, n))
+		switch s.rand.IntN(3) {
+		case 0:
+			m.Sequence = s.published(name, n) + 1
+		case 1:
 			m.Sequence += 1_000_000
 		}
 	}
@@ -256,6 +287,10 @@ func (s *Sim) stray() {
 	}
 	for range times {
 		s.kafka.append(name, r)
+	}
+	s.search = true
+	if what != "malformed" {
+		s.strayed[m.ID] = true
 	}
 	s.counts["strays"]++
 	s.trace("", "%s record %s on %s/%d, sequence %d, %d times", what, m.ID, name, n, m.Sequence, times)

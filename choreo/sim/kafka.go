@@ -112,6 +112,17 @@ func (k *kafka) published(topic string, r *wire.Record) {
 	k.append(topic, r)
 }
 
+// Ends is the collector's.
+func (k *kafka) Ends(_ context.Context, topics []string) (ends []broker.End, err error) {
+	for _, name := range topics {
+		t := k.topics[name]
+		for i, p := range t.partitions {
+			ends = append(ends, broker.End{Topic: name, TopicID: t.id, Partition: int32(i), Offset: p.end()})
+		}
+	}
+	return ends, nil
+}
+
 // ReadFrom is the relay's: it reads a partition back to its end.
 func (k *kafka) ReadFrom(_ context.Context, topic string, partition int32, offset int64, each func(*wire.Record) error) error {
 	p := k.topics[topic].partitions[partition]

@@ -23,6 +23,7 @@ func (s *Sim) setUp(ctx context.Context) error {
 	if err := s.monitor.exec(`update choreo.source set database_id = 'simulated', epoch = 1`); err != nil {
 		return err
 	}
+	s.strayed = map[string]bool{}
 	s.kafka = &kafka{sim: s, topics: map[string]*topic{}, highest: map[spot]int64{}}
 	for _, name := range flow.Topics() {
 		n := 1 + s.rand.IntN(3)

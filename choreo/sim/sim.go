@@ -132,6 +132,8 @@ type Sim struct {
 	fury     float64        // how much goes wrong, of this seed
 	outages  map[string]int // consumer -> the tick when its provider is up again
 	strays   int
+	strayed  map[string]bool // those that are events of others
+	search   bool            // there may be some that are not in the log yet
 	draining bool
 
 	notes    []Note
@@ -149,6 +151,7 @@ type Sim struct {
 
 type relayer struct {
 	relay *relay.Relay
+	first bool // it is the active one, as far as it knows
 	busy  *process
 	dirty bool
 	at    time.Time // not before

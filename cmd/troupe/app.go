@@ -222,7 +222,9 @@ func (a *app) runRelay(ctx context.Context) error {
 	defer publisher.Close() //nolint:errcheck // what was not acknowledged is published again
 	listener, notes := a.listen(choreo.OutboxChannel)
 	defer listener.Close() //nolint:errcheck // it only says that it was closed before
-	return relay.New(a.db, publisher, broker.NewReader(a.broker), a.log).Retain(a.config.LogRetention).Run(ctx, notes)
+	reader := broker.NewReader(a.broker)
+	defer reader.Close() //nolint:errcheck // it only read
+	return relay.New(a.db, publisher, reader, a.log).Retain(a.config.LogRetention).Run(ctx, notes)
 }
 
 // runSagas keeps the lists of sagas until ctx ends.

@@ -93,11 +93,12 @@ func (e *engine) runRelay(ctx context.Context) (stop func() error, err error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan error, 1)
-	r := relay.New(e.db, publisher, broker.NewReader(e.broker), e.log)
+	reader := broker.NewReader(e.broker)
+	r := relay.New(e.db, publisher, reader, e.log)
 	go func() { done <- r.Run(ctx, listener.NotificationChannel()) }()
 	return func() error {
 		cancel()
-		return errors.Join(<-done, publisher.Close(), listener.Close())
+		return errors.Join(<-done, publisher.Close(), reader.Close(), listener.Close())
 	}, nil
 }
 

@@ -45,6 +45,7 @@ func (c *cluster) readKafka(ctx context.Context) (*onKafka, error) {
 	}
 	found, records, again := &onKafka{}, 0, 0
 	reader := broker.NewReader(broker.Config{Brokers: []string{"127.0.0.1:" + strconv.Itoa(c.ports.kafka)}})
+	defer reader.Close() //nolint:errcheck // it only read
 	for p, ids := range log {
 		came := 0
 		err := reader.ReadFrom(ctx, p.topic, p.partition, 0, func(r *wire.Record) error {

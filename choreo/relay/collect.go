@@ -1,0 +1,398 @@
+package relay
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"troupe/choreo"
+	"troupe/choreo/broker"
+	"troupe/choreo/internal/quarantine"
+	"troupe/choreo/wire"
+)
+
+const (
+	collectEvery  = 200 * time.Millisecond
+	collectAtOnce = 500 // foreign events in one transaction
+	storeEvery    = time.Second
+)
+
+// collector is how far the relay has searched Kafka for foreign records. What it
+// published itself it need not read: it knows the offsets.
+type collector struct {
+	mu   sync.Mutex
+	ours map[place][]span
+
+	// Of Collect alone, which runs once at a time.
+	known   bool
+	next    map[spot]int64
+	stored  map[spot]int64
+	storeAt time.Time
+}
+
+// spot is a partition of one incarnation of a topic.
+type spot struct {
+	topicID   string
+	partition int32
+}
+
+// span are offsets from first to before end.
+type span struct{ first, end int64 }
+
+// mostSpans bounds what is remembered of a partition while nobody collects.
+const mostSpans = 256
+
+// wrote notes where the records stand that we have just written; err says which
+// of them did not arrive.
+func (c *collector) wrote(topic string, records []*wire.Record, err error) {
+	var failed *broker.FailedError
+	if err != nil && !errors.As(err, &failed) {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ours == nil {
+		c.ours = map[place][]span{}
+	}
+	for i, record := range records {
+		if failed != nil && failed.At[i] != nil {
+			continue
+		}
+		p := place{topic, record.Partition}
+		list := c.ours[p]
+		if n := len(list); n > 0 && list[n-1].end == record.Offset {
+			list[n-1].end++
+			continue
+		}
+		list = append(list, span{record.Offset, record.Offset + 1})
+		c.ours[p] = list[max(0, len(list)-mostSpans):]
+	}
+}
+
+// skip passes over what we have written, and tells where the next of it begins.
+func (c *collector) skip(p place, at, end int64) (from, to int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	list := c.ours[p]
+	for len(list) > 0 && list[0].first <= at {
+		at = max(at, list[0].end)
+		list = list[1:]
+	}
+	if len(list) > 0 {
+		end = min(end, list[0].first)
+	}
+	if c.ours != nil {
+		c.ours[p] = list
+	}
+	return at, end
+}
+
+// forget drops what was noted of an incarnation of a topic that is gone.
+func (c *collector) forget(p place) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.ours, p)
+}
+
+// collect copies foreign records into the log, beside relaying, until ctx ends.
+func (r *Relay) collect(ctx context.Context) {
+	t := time.NewTicker(collectEvery)
+	defer t.Stop()
+	for more := false; ; {
+		if !more {
+			select {
+			case <-ctx.Done():
+				return
+			case <-t.C:
+			}
+		}
+		n, err := r.Collect(ctx)
+		more = err == nil && n > 0
+		if err != nil && !errors.Is(err, ErrStandby) && ctx.Err() == nil {
+			r.log.Debug("collecting foreign records; it is tried again", "error", err)
+		}
+	}
+}
+
+// Collect copies what others have put on our topics into the log, each event
+// once, with a position and no sequence: so sagas, views, local consumers and
+// those who pull see what happened. It tells how many events that were. It does
+// nothing but on the active relay.
+func (r *Relay) Collect(ctx context.Context) (n int, err error) {
+	topics, now, err := r.topics(ctx)
+	if err != nil {
+		r.collector.known = false
+		return 0, err
+	}
+	if err := r.openCollector(ctx); err != nil {
+		return 0, err
+	}
+	ends, err := r.reader.Ends(ctx, topics)
+	if err != nil {
+		return 0, err
+	}
+	slices.SortFunc(ends, func(a, b broker.End) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	})
+	var errs []error
+	for _, end := range ends {
+		m, err := r.collectFrom(ctx, end)
+		n += m
+		if errors.Is(err, errNoPartition) {
+			err = r.MakeAhead(ctx) // and it is read again
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("collecting from %s/%d: %w", end.Topic, end.Partition, err))
+		}
+	}
+	errs = append(errs, r.storeCollector(ctx, ends, now))
+	return n, errors.Join(errs...)
+}
+
+// topics are those that were applied, and now; ErrStandby where another relay is
+// active.
+func (r *Relay) topics(ctx context.Context) (topics []string, now time.Time, err error) {
+	rows, err := r.db.Pool().QueryContext(ctx, `select t.topic, choreo.troupe_now() from choreo.leases l left join choreo.topics t on true
+		where l.name = 'relay' and l.holder = $1 and l.until > choreo.troupe_now() order by t.topic`, r.holder)
+	if err != nil {
+		return nil, now, fmt.Errorf("reading the topics to collect from: %w", err)
+	}
+	defer rows.Close()
+	held := false
+	for rows.Next() {
+		held = true
+		var topic sql.NullString
+		if err := rows.Scan(&topic, &now); err != nil {
+			return nil, now, err
+		}
+		if topic.Valid {
+			topics = append(topics, topic.String)
+		}
+	}
+	if err := rows.Err(); err != nil || held {
+		return topics, now, err
+	}
+	return nil, now, ErrStandby
+}
+
+// openCollector reads how far the collector had come, of this relay or another.
+func (r *Relay) openCollector(ctx context.Context) error {
+	c := &r.collector
+	if c.known {
+		return nil
+	}
+	rows, err := r.db.Pool().QueryContext(ctx, `select topic_id, partition, next_offset from choreo.collected`)
+	if err != nil {
+		return fmt.Errorf("reading how far foreign records are collected: %w", err)
+	}
+	defer rows.Close()
+	c.next, c.stored = map[spot]int64{}, map[spot]int64{}
+	for rows.Next() {
+		var at spot
+		var next int64
+		if err := rows.Scan(&at.topicID, &at.partition, &next); err != nil {
+			return err
+		}
+		c.next[at], c.stored[at] = next, next
+	}
+	c.known = rows.Err() == nil
+	return rows.Err()
+}
+
+// collectFrom collects from one partition up to its end.
+func (r *Relay) collectFrom(ctx context.Context, end broker.End) (n int, err error) {
+	c, at, p := &r.collector, spot{end.TopicID, end.Partition}, place{end.Topic, end.Partition}
+	from, known := c.next[at]
+	if !known || from > end.Offset { // the topic was made again, or lost its end
+		c.forget(p)
+		from = 0
+	}
+	for from < end.Offset {
+		var to int64
+		if from, to = c.skip(p, from, end.Offset); from >= end.Offset {
+			break
+		}
+		found, reached, err := r.readForeign(ctx, end, from, to)
+		if err != nil {
+			return n, err
+		}
+		if len(found) > 0 {
+			m, err := r.keepForeign(ctx, end, found, reached)
+			if n += m; err != nil {
+				return n, err
+			}
+			c.stored[at] = reached
+		}
+		from = reached
+	}
+	c.next[at] = from
+	return n, nil
+}
+
+// storeCollector stores now and then how far the collector has come, where it
+// found nothing to keep. What is lost of it is read again.
+func (r *Relay) storeCollector(ctx context.Context, ends []broker.End, now time.Time) error {
+	c := &r.collector
+	if now.Before(c.storeAt) {
+		return nil
+	}
+	c.storeAt = now.Add(storeEvery)
+	for _, end := range ends {
+		at := spot{end.TopicID, end.Partition}
+		if c.next[at] == c.stored[at] {
+			continue
+		}
+		_, err := r.db.Pool().ExecContext(ctx, `
+			with lazy as materialized (select set_config('synchronous_commit', 'off', true))
+			insert into choreo.collected (topic_id, partition, topic, next_offset) select $1, $2, $3, $4 from lazy
+			on conflict (topic_id, partition) do update set next_offset = excluded.next_offset`,
+			at.topicID, at.partition, end.Topic, c.next[at])
+		if err != nil {
+			return fmt.Errorf("storing how far foreign records are collected: %w", err)
+		}
+		c.stored[at] = c.next[at]
+	}
+	return nil
+}
+
+// foreign is a record that may be somebody else's.
+type foreign struct {
+	record *wire.Record
+	meta   choreo.Meta
+	data   []byte
+	parsed bool
+	bad    error // why it is no event, or no fact of its type
+	ours   bool  // it is one of our own, or a copy of it
+
+	useless bool // no binary of ours could make anything of it
+}
+
+var errEnough = errors.New("enough was read")
+
+// readForeign reads records between two offsets, at most as many as go into one
+// transaction, and tells how far it came.
+func (r *Relay) readForeign(ctx context.Context, end broker.End, from, to int64) (found []*foreign, reached int64, err error) {
+	reached = to
+	err = r.reader.ReadFrom(ctx, end.Topic, end.Partition, from, func(record *wire.Record) error {
+		if record.Offset >= to {
+			return errEnough
+		}
+		if len(found) == collectAtOnce {
+			reached = record.Offset
+			return errEnough
+		}
+		f := &foreign{record: record}
+		record.TopicID = end.TopicID
+		f.meta, f.data, f.bad = wire.Parse(record)
+		if f.parsed = f.bad == nil; f.parsed {
+			f.check(r.db.Flow())
+		}
+		found = append(found, f)
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return found, reached, err
+}
+
+// check tells whether it is what a consumer could read. Of a type that is not
+// known, which a newer binary may know, it must be JSON.
+func (f *foreign) check(flow *choreo.Flow) {
+	known, err := flow.Check(f.meta, f.data)
+	switch {
+	case err != nil:
+		f.bad = err
+	case !known && !json.Valid(f.data):
+		f.useless = true
+	}
+}
+
+// keepForeign puts what is foreign, and new, into the log.
+func (r *Relay) keepForeign(ctx context.Context, end broker.End, found []*foreign, reached int64) (n int, err error) {
+	tx, err := r.db.Pool().BeginTx(ctx, nil)
+	if err != nil {
+		return 0, fmt.Errorf("keeping foreign events: %w", err)
+	}
+	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
+	now, err := r.guard(ctx, tx)
+	if err != nil {
+		return 0, err
+	}
+	if err := r.unmask(ctx, tx, found); err != nil {
+		return 0, err
+	}
+	var fresh []*foreign
+	for _, f := range found {
+		switch {
+		case f.ours || f.useless:
+		case f.bad != nil:
+			if err := quarantine.Keep(ctx, tx, "relay", f.record, f.bad, now); err != nil {
+				return 0, err
+			}
+		default:
+			fresh = append(fresh, f)
+		}
+	}
+	if fresh, err = newOnes(ctx, tx, fresh); err != nil {
+		return 0, err
+	}
+	if len(fresh) > 0 {
+		if err := r.appendForeign(ctx, tx, now, fresh); err != nil {
+			return 0, err
+		}
+	}
+	var last sql.NullInt64
+	if len(fresh) > 0 {
+		last = sql.NullInt64{Int64: fresh[len(fresh)-1].record.Offset, Valid: true}
+	}
+	_, err = tx.ExecContext(ctx, `insert into choreo.collected as c (topic_id, partition, topic, next_offset, last_offset)
+		values ($1, $2, $3, $4, $5) on conflict (topic_id, partition)
+		do update set next_offset = excluded.next_offset, last_offset = coalesce(excluded.last_offset, c.last_offset)`,
+		end.TopicID, end.Partition, end.Topic, reached, last)
+	if err != nil {
+		return 0, fmt.Errorf("storing how far foreign records are collected: %w", err)
+	}
+	return len(fresh), tx.Commit()
+}
+
+// unmask finds out what bears our source: our own events, as the log has them,
+// copies of them, and what is foreign all the same, as a consumer finds out too.
+func (r *Relay) unmask(ctx context.Context, tx *sql.Tx, found []*foreign) error {
+	var claims []choreo.Claim
+	var claimants []*foreign
+	for _, f := range found {
+		if f.parsed && strings.HasPrefix(f.meta.Source, choreo.Origin(r.db.Source())) {
+			f.ours = true
+			claims = append(claims, choreo.Claim{ID: f.meta.ID, Sequence: f.meta.Sequence,
+				Stream: choreo.Stream{Source: f.meta.Source, Topic: f.record.Topic, Partition: f.record.Partition}})
+			claimants = append(claimants, f)
+		}
+	}
+	if len(claims) == 0 {
+		return nil
+	}
+	strangers, err := r.db.Strangers(ctx, tx, claims, 0)
+	if err != nil {
+		return err
+	}
+	for i, copied := range strangers {
+		f := claimants[i]
+		if copied {
+			continue
+		}
+		f.ours = false
+		if f.meta.Source != r.db.Source() && f.bad == nil {
+			f.bad = fmt.Errorf("it is event %d of %s, which the log does not have", f.meta.Sequence, f.meta.Source)
+		}
+		f.meta.Source, f.meta.Sequence = wire.ForeignSource(f.record.Topic), 0
+	}
+	return nil
+}
