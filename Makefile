@@ -38,9 +38,10 @@ generate: ## write what follows from the flow: schemas, drawings, services, mani
 	$(GO) run ./cmd/troupe flow generate
 
 .PHONY: verify
-verify: ## the flow is sound, and what follows from it is as it says
+verify: ## the flow is sound, what follows from it is as it says, and no fact changed in a way that breaks readers
 	$(GO) run ./cmd/troupe flow check
 	$(GO) run ./cmd/troupe flow generate --check
+	$(GO) run ./cmd/troupe schemas diff
 
 .PHONY: test-deploy
 test-deploy: ## what is generated, by its own tools: Kubernetes and KEDA types, kustomize, promtool, AsyncAPI and Mermaid parsers

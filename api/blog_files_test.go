@@ -93,7 +93,7 @@ func TestUploadAttachment(t *testing.T) {
 	}
 	var fact events.AttachmentUploaded
 	r.fact(a.AttachmentID, &fact)
-	if fact != (events.AttachmentUploaded{AttachmentID: a.AttachmentID, OwnerID: id, MimeType: "image/png", Size: a.Size}) {
+	if fact != (events.AttachmentUploaded{AttachmentID: a.AttachmentID, AccountID: id, MimeType: "image/png", Size: a.Size}) {
 		t.Errorf("fact %+v", fact)
 	}
 

@@ -54,10 +54,16 @@ type Cause interface{ cause() *Meta }
 
 func (e Event[F]) cause() *Meta { return &e.Meta }
 
-// decode reads the fact F of an event. Unknown fields are ignored; a fact that
+// decode reads the fact F of an event, of its own version or an older one: the
+// event is one of the newest version. Unknown fields are ignored; a fact that
 // does not validate is an error, as is one without a key.
 func decode[F Fact](m Meta, data []byte) (any, error) {
 	e := Event[F]{Meta: m}
+	data, err := upcast(e.Fact, m.Type, data)
+	if err != nil {
+		return nil, err
+	}
+	e.Type = e.Fact.FactType()
 	if err := json.Unmarshal(data, &e.Fact); err != nil {
 		return nil, fmt.Errorf("reading %s: %w", m.Type, err)
 	}

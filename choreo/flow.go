@@ -47,6 +47,7 @@ type Flow struct {
 	foreign      map[string]bool
 	requests     map[string]bool
 	facts        map[string]Fact // a zero fact of every type
+	newest       map[string]Fact // by the type without its version
 	emitted      map[string]bool
 	undoneBy     map[string][]string // step -> consumers that undo it
 	providers    map[string]int      // name -> calls at once
@@ -59,7 +60,7 @@ type Flow struct {
 func NewFlow(lines ...Line) (*Flow, error) {
 	f := &Flow{
 		commands: map[string]*CommandLine{}, consumers: map[string]*Consumer{},
-		finals: map[string]Outcome{}, domain: map[string]bool{}, facts: map[string]Fact{},
+		finals: map[string]Outcome{}, domain: map[string]bool{}, facts: map[string]Fact{}, newest: map[string]Fact{},
 		foreign: map[string]bool{}, requests: map[string]bool{},
 		emitted: map[string]bool{}, undoneBy: map[string][]string{}, providers: map[string]int{},
 	}
@@ -136,12 +137,13 @@ func (f *Flow) CommandOf(factType string) string {
 // Final is what the fact type means for its saga; ok is false where nothing is
 // said.
 func (f *Flow) Final(factType string) (o Outcome, ok bool) {
-	o, ok = f.finals[factType]
+	o, ok = f.finals[f.Current(factType)]
 	return o, ok
 }
 
-// Knows tells whether any line names the fact type.
-func (f *Flow) Knows(factType string) bool { return f.facts[factType] != nil }
+// Knows tells whether any line names the fact type, or a newer version that
+// reads it.
+func (f *Flow) Knows(factType string) bool { return f.facts[f.Current(factType)] != nil }
 
 // Handles tells whether any consumer reacts to the fact type.
 func (f *Flow) Handles(factType string) bool {
@@ -188,6 +190,10 @@ func (f *Flow) UndoneBy(name string) []string { return f.undoneBy[name] }
 func (f *Flow) know(facts ...Fact) (types []string) {
 	for _, fact := range facts {
 		f.facts[fact.FactType()] = fact
+		name, version := Version(fact.FactType())
+		if known := f.newest[name]; known == nil || newer(known, version) {
+			f.newest[name] = fact
+		}
 		types = append(types, fact.FactType())
 	}
 	return types
@@ -204,10 +210,17 @@ type Consumer struct {
 // Rules are its reactions, one per fact type.
 func (c *Consumer) Rules() []*Rule { return c.rules }
 
-// Rule is its reaction to the fact type, nil if it has none.
+// Rule is its reaction to the fact type, or to the newer version that reads
+// facts of that type; nil if it has none.
 func (c *Consumer) Rule(factType string) *Rule {
 	for _, r := range c.rules {
 		if r.On == factType {
+			return r
+		}
+	}
+	name, version := Version(factType)
+	for _, r := range c.rules {
+		if on, _ := Version(r.On); on == name && r.fact != nil && Upcasts(r.fact, version) {
 			return r
 		}
 	}
@@ -257,9 +270,10 @@ type Rule struct {
 	Domain        bool     // the fact is a domain fact
 	Retry         RetryPolicy
 
-	Decode  func(Meta, []byte) (any, error)
-	Line    func(event any) string // orders steps; the fact's key by default
-	FactKey func(event any) string // by which steps are undone
+	fact    Fact                            // a zero one
+	Decode  func(Meta, []byte) (any, error) // upcasts older versions
+	Line    func(event any) string          // orders steps; the fact's key by default
+	FactKey func(event any) string          // by which steps are undone
 	React   func(context.Context, *Tx, any) error
 
 	ReactBatch func(context.Context, *Tx, []any) error // nil unless made by OnBatch

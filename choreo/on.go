@@ -112,7 +112,7 @@ func guard(err *error) {
 func newReaction[F Fact](consumer string) *Reaction[F] {
 	r := &Reaction[F]{}
 	r.rule = Rule{
-		Consumer: consumer, On: r.fact.FactType(), Decode: decode[F],
+		Consumer: consumer, On: r.fact.FactType(), fact: r.fact, Decode: decode[F],
 		Line:    func(e any) string { return e.(Event[F]).Fact.Key() },
 		FactKey: func(e any) string { return e.(Event[F]).Fact.Key() },
 		Retry:   RetryPolicy{Base: 200 * time.Millisecond, Factor: 2, Most: time.Minute, Tries: 12},

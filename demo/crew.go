@@ -208,7 +208,7 @@ func (c *crew) promises(facts []fact) Sum {
 
 // begins are the facts of commands that are not repeated.
 var begins = map[string]string{
-	"upload":      "attachments.AttachmentUploaded.v1",
+	"upload":      "attachments.AttachmentUploaded.v2",
 	"post":        "posts.PostCreated.v1",
 	"place order": "orders.OrderSubmitted.v1",
 }

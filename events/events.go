@@ -8,6 +8,7 @@
 package events
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -31,4 +32,19 @@ func ids(pairs ...string) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// renamed upcasts data in which a field has got another name.
+func renamed(from, to string) func([]byte) ([]byte, error) {
+	return func(data []byte) ([]byte, error) {
+		var fields map[string]json.RawMessage
+		if err := json.Unmarshal(data, &fields); err != nil {
+			return nil, err
+		}
+		if value, ok := fields[from]; ok {
+			fields[to] = value
+			delete(fields, from)
+		}
+		return json.Marshal(fields)
+	}
 }

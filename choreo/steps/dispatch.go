@@ -3,6 +3,7 @@ package steps
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -90,6 +91,7 @@ type dueStep struct {
 // to wait before looking again.
 func (r *Runner) due(ctx context.Context, busy []int64, load map[string]int) ([]dueStep, time.Duration, error) {
 	names := make([]string, 0, len(r.consumers))
+	types := make([]string, 0, len(r.consumers)) // what this binary's consumer reacts to: another may have put the step
 	limits := make([]int64, 0, len(r.consumers))
 	next := idle
 	for _, c := range r.consumers {
@@ -100,31 +102,31 @@ func (r *Runner) due(ctx context.Context, busy []int64, load map[string]int) ([]
 				next = min(next, wait)
 			}
 		}
-		names, limits = append(names, c.Name), append(limits, int64(room))
+		names, limits, types = append(names, c.Name), append(limits, int64(room)), append(types, strings.Join(c.Types(), ","))
 	}
 	rows, err := r.db.Pool().QueryContext(ctx, `
 		select d.id, c.name, d.watched, coalesce(extract(epoch from d.due_at - n.now), 0)
 		from (select choreo.troupe_now() as now) n,
-		     unnest($1::text[], $2::bigint[]) as c (name, room),
+		     unnest($1::text[], $2::bigint[], $4::text[]) as c (name, room, types),
 		     lateral (
 		       (select id, due_at, false as watched from choreo.steps
-		         where consumer = c.name and head and state = 'waiting' and id <> all ($3::bigint[])
+		         where consumer = c.name and head and state = 'waiting' and type = any (string_to_array(c.types, ',')) and id <> all ($3::bigint[])
 		           and due_at <= n.now + interval '1 second'
 		         order by due_at limit c.room)
 		       union all
 		       (select id, due_at, false from choreo.steps
-		         where consumer = c.name and state = 'waiting' and place is null and id <> all ($3::bigint[])
+		         where consumer = c.name and state = 'waiting' and place is null and type = any (string_to_array(c.types, ',')) and id <> all ($3::bigint[])
 		           and due_at <= n.now + interval '1 second'
 		         order by due_at limit c.room)
 		       union all
 		       (select id, watch_at, true from choreo.steps
-		         where consumer = c.name and watch_at < n.now and id <> all ($3::bigint[])
+		         where consumer = c.name and watch_at < n.now and type = any (string_to_array(c.types, ',')) and id <> all ($3::bigint[])
 		         order by watch_at limit least(c.room, 4))
 		       union all
 		       (select id, lease_until, false from choreo.steps
-		         where consumer = c.name and state = 'calling' and lease_until < n.now and id <> all ($3::bigint[])
+		         where consumer = c.name and state = 'calling' and lease_until < n.now and type = any (string_to_array(c.types, ',')) and id <> all ($3::bigint[])
 		         order by lease_until limit c.room)
-		     ) d`, pq.Array(names), pq.Array(limits), pq.Array(busy))
+		     ) d`, pq.Array(names), pq.Array(limits), pq.Array(busy), pq.Array(types))
 	if err != nil {
 		return nil, 0, fmt.Errorf("finding due steps: %w", err)
 	}

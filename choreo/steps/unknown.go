@@ -24,12 +24,8 @@ const promoteAtOnce = 500
 // waited for a binary which knows their type, as this one now does. It tells how
 // many those were; call it again while there are some.
 func Promote(ctx context.Context, db *choreo.DB, c *choreo.Consumer) (int, error) {
-	var types []string
-	for _, f := range db.Flow().Facts() {
-		types = append(types, f.FactType())
-	}
 	rows, err := db.Pool().QueryContext(ctx, `select id from choreo.steps
-		where consumer = $1 and state = 'unknown' and type = any ($2) order by id limit $3`, c.Name, pq.Array(types), promoteAtOnce)
+		where consumer = $1 and state = 'unknown' and type = any ($2) order by id limit $3`, c.Name, pq.Array(db.Flow().Types()), promoteAtOnce)
 	if err != nil {
 		return 0, fmt.Errorf("looking for events that %s knows by now: %w", c.Name, err)
 	}

@@ -62,6 +62,16 @@ func generated(flow *choreo.Flow, dir string) (map[string][]byte, error) {
 	for name, body := range facts {
 		files["schemas/"+name] = body
 	}
+	for _, fact := range flow.Facts() { // written once: what was shipped never changes
+		path := "schemas/golden/" + fact.FactType() + ".json"
+		body, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(path)))
+		if err != nil {
+			if body, err = schemas.Golden(fact); err != nil {
+				return nil, err
+			}
+		}
+		files[path] = body
+	}
 	manifests, err := deploy.Kubernetes(flow)
 	if err != nil {
 		return nil, err

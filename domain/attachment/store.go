@@ -26,7 +26,7 @@ func Upload(ctx context.Context, tx *choreo.Tx, a Attachment) error {
 	if err != nil {
 		return fmt.Errorf("storing attachment %s: %w", a.ID, err)
 	}
-	tx.Emit(events.AttachmentUploaded{AttachmentID: a.ID, OwnerID: a.OwnerID, MimeType: a.MimeType, Size: a.Size})
+	tx.Emit(events.AttachmentUploaded{AttachmentID: a.ID, AccountID: a.OwnerID, MimeType: a.MimeType, Size: a.Size})
 	return nil
 }
 

@@ -83,7 +83,7 @@ func (s shared) factsOnKafka(t *testing.T) {
 	}
 	for _, name := range []string{
 		"accounts.AccountRegistered.v1", "accounts.VerificationMailSent.v1", "accounts.VerificationMailFailed.v1",
-		"attachments.AttachmentUploaded.v1", "posts.PostCreated.v1", "posts.PostPublished.v1", "posts.PostWithdrawn.v1",
+		"attachments.AttachmentUploaded.v2", "posts.PostCreated.v1", "posts.PostPublished.v1", "posts.PostWithdrawn.v1",
 		"posts.TagsRemoved.v1", "posts.AttachmentsReturned.v1", "posts.PostDeleted.v1", "orders.OrderSubmitted.v1",
 		"orders.OrderCanceled.v1", "orders.OrderShipped.v1", "payments.PaymentCaptured.v1", "payments.PaymentDeclined.v1",
 		"payments.PaymentRefunded.v1", "payments.RefundNotNeeded.v1", "payments.RefundFailed.v1",
