@@ -20,7 +20,7 @@ const streamPage = 100
 type streamRequest struct {
 	EventsQuery
 
-	LastEventID string `header:"Last-Event-ID" doc:"The position read so far, as a client sends it that comes again"`
+	LastEventID string `header:"Last-Event-ID" doc:"The position read so far, as a client sends it that comes again"` //nolint:tagliatelle // as browsers spell it
 
 	after int64
 }

@@ -172,7 +172,7 @@ func (r *Reader) Run(ctx context.Context) error {
 			continue
 		}
 		if ctx.Err() != nil {
-			break
+			return nil //nolint:nilerr // it was told to end
 		}
 		if err.Error() != last {
 			last = err.Error()

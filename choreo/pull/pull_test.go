@@ -110,6 +110,9 @@ func heard(t *testing.T, db *sql.DB) (all []int64) {
 		}
 		all = append(all, n)
 	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 	return all
 }
 

@@ -140,13 +140,16 @@ func (r *rebuild) beginAtFirst(ctx context.Context, tx *sql.Tx) error {
 
 // forget takes away how far a consumer or reader has come.
 func forget(ctx context.Context, tx *sql.Tx, name string) error {
-	for _, table := range []string{"choreo.watermarks", "choreo.foreign_offsets", "choreo.inbox", "choreo.steps"} {
-		if _, err := tx.ExecContext(ctx, `delete from `+table+` where consumer = $1`, name); err != nil {
+	for _, statement := range []string{
+		`delete from choreo.watermarks where consumer = $1`, `delete from choreo.foreign_offsets where consumer = $1`,
+		`delete from choreo.inbox where consumer = $1`, `delete from choreo.steps where consumer = $1`,
+		`delete from pull.positions where reader = $1`,
+	} {
+		if _, err := tx.ExecContext(ctx, statement, name); err != nil {
 			return err
 		}
 	}
-	_, err := tx.ExecContext(ctx, `delete from pull.positions where reader = $1`, name)
-	return err
+	return nil
 }
 
 // catchUp feeds the new tables to the end of the log.

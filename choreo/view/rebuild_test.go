@@ -19,9 +19,9 @@ import (
 )
 
 // told are the rows of the view: of each coin how often it was tossed, and last.
-func (g *gallery) told(schema string) (rows []string) {
+func (g *gallery) told() (rows []string) {
 	g.t.Helper()
-	found, err := g.views.QueryContext(g.t.Context(), `select coin || ' ' || n || ' ' || last from `+schema+`.tally order by coin`)
+	found, err := g.views.QueryContext(g.t.Context(), `select coin || ' ' || n || ' ' || last from coin_tally.tally order by coin`)
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -32,6 +32,9 @@ func (g *gallery) told(schema string) (rows []string) {
 			g.t.Fatal(err)
 		}
 		rows = append(rows, row)
+	}
+	if err := found.Err(); err != nil {
+		g.t.Fatal(err)
 	}
 	return rows
 }
@@ -101,13 +104,13 @@ func TestARebuiltViewIsTheLiveOneUnderTraffic(t *testing.T) {
 		choreotest.Eventually(t, "all is counted", func() bool { return g.counted() >= coins*each })
 		stop()
 		readers.Wait()
-		if got := g.told("coin_tally"); !slices.Equal(got, whole()) {
+		if got := g.told(); !slices.Equal(got, whole()) {
 			t.Errorf("after rebuilding under traffic: %v", got)
 		}
 		if err := view.Rebuild(t.Context(), g.DB, v, nil); err != nil {
 			t.Fatal(err)
 		}
-		if got := g.told("coin_tally"); !slices.Equal(got, whole()) {
+		if got := g.told(); !slices.Equal(got, whole()) {
 			t.Errorf("rebuilt at rest: %v", got)
 		}
 		if n := g.number(`select count(*) from pg_namespace where nspname like 'coin_tally_%'`); n != 0 {
@@ -136,7 +139,7 @@ func TestARebuildThatWasKilledIsRunAgain(t *testing.T) {
 	if n := g.number(`select count(*) from coin_tally_next.tally`); n == 0 {
 		t.Error("it was killed before it had begun")
 	}
-	if got := g.told("coin_tally"); !slices.Equal(got, whole()) {
+	if got := g.told(); !slices.Equal(got, whole()) {
 		t.Errorf("the live view has changed: %v", got)
 	}
 	if _, err := g.views.Exec(`insert into choreo.leases values ('rebuild coin-tally', 'somebody', choreo.troupe_now() + interval '1 minute')`); err != nil {
@@ -151,11 +154,11 @@ func TestARebuildThatWasKilledIsRunAgain(t *testing.T) {
 	if err := view.Rebuild(t.Context(), g.DB, v, nil); err != nil {
 		t.Fatal(err)
 	}
-	if got := g.told("coin_tally"); !slices.Equal(got, whole()) {
+	if got := g.told(); !slices.Equal(got, whole()) {
 		t.Errorf("rebuilt: %v", got)
 	}
 	g.Emit("toss", tossed{"c00", 1000})
-	choreotest.Eventually(t, "the view goes on", func() bool { return g.told("coin_tally")[0] == fmt.Sprintf("c00 %d 1000", each+1) })
+	choreotest.Eventually(t, "the view goes on", func() bool { return g.told()[0] == fmt.Sprintf("c00 %d 1000", each+1) })
 }
 
 // A view that pulls is rebuilt as one that follows topics is.
@@ -197,7 +200,7 @@ func TestAPullingViewIsRebuiltUnderTraffic(t *testing.T) {
 	}
 	<-traffic
 	choreotest.Eventually(t, "all is counted", func() bool { return g.counted() >= coins*each })
-	if got := g.told("coin_tally"); !slices.Equal(got, whole()) {
+	if got := g.told(); !slices.Equal(got, whole()) {
 		t.Errorf("after rebuilding under traffic: %v", got)
 	}
 	last := g.Emit("toss", tossed{"c00", 1})

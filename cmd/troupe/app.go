@@ -208,7 +208,7 @@ func (a *app) consumers(names []string) (*consume.Process, error) {
 
 // runConsumers runs them until ctx ends.
 func (a *app) runConsumers(ctx context.Context, p *consume.Process) error {
-	hints, deaf := a.hear(choreo.LogChannel)
+	hints, deaf := a.hear()
 	defer deaf()
 	return p.Run(ctx, hints)
 }
@@ -229,7 +229,7 @@ func (a *app) runRelay(ctx context.Context) error {
 
 // runSagas keeps the lists of sagas until ctx ends.
 func (a *app) runSagas(ctx context.Context) error {
-	hints, deaf := a.hear(choreo.LogChannel)
+	hints, deaf := a.hear()
 	defer deaf()
 	return saga.Run(ctx, a.db, hints.Next, a.log)
 }
@@ -242,11 +242,11 @@ func (a *app) listen(channel string) (*pq.Listener, <-chan *pq.Notification) {
 	return l, l.NotificationChannel()
 }
 
-// hear gives a hint for each note of a channel, until the function that comes
-// back is called.
-func (a *app) hear(channel string) (*choreo.Hints, func()) {
+// hear gives a hint when the log has news, until the function that comes back is
+// called.
+func (a *app) hear() (*choreo.Hints, func()) {
 	hints := &choreo.Hints{}
-	listener, notes := a.listen(channel)
+	listener, notes := a.listen(choreo.LogChannel)
 	go func() {
 		for range notes {
 			hints.Give()

@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"troupe/choreo"
 	"troupe/handlers"
 	"troupe/sandbox"
 )
@@ -50,7 +49,7 @@ func apiCommand() (*cobra.Command, error) {
 		[]string{"http", "connections", "blobs-url", "max-event-bytes", "max-attachment-bytes", "rate-sign-up", "rate-sign-in", "rate-send-again", "proxies"},
 		func(ctx context.Context, c *config, _ []string) error {
 			return withDB(ctx, c, func(a *app) error {
-				hints, deaf := a.hear(choreo.LogChannel)
+				hints, deaf := a.hear()
 				defer deaf()
 				server, err := a.api(hints, a.databaseReady, nil)
 				if err != nil {

@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"troupe/choreo"
 	"troupe/choreo/embedded"
 	"troupe/sandbox"
 )
@@ -179,7 +178,7 @@ func (a *app) perform(ctx context.Context, l net.Listener, box *sandbox.Sandbox,
 		return err
 	}
 	ready := func(ctx context.Context) error { return errors.Join(a.databaseReady(ctx), consumers.Ready()) }
-	hints, deaf := a.hear(choreo.LogChannel)
+	hints, deaf := a.hear()
 	defer deaf()
 	server, err := a.api(hints, ready, box.Handler())
 	if err != nil {

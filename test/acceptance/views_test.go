@@ -274,6 +274,9 @@ func (s shared) snapshot(t *testing.T, table string) (rows []string) {
 		}
 		rows = append(rows, row)
 	}
+	if err := found.Err(); err != nil {
+		t.Fatal(err)
+	}
 	return rows
 }
 

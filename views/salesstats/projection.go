@@ -48,7 +48,7 @@ func Project(ctx context.Context, tx *sql.Tx, list []pull.Event) error {
 func with[F any](ctx context.Context, tx *sql.Tx, e pull.Event, count func(context.Context, *sql.Tx, time.Time, F) error) error {
 	var fact F
 	if json.Unmarshal(e.Data, &fact) != nil {
-		return nil
+		return nil //nolint:nilerr // the comment says why
 	}
 	return count(ctx, tx, e.Time, fact)
 }

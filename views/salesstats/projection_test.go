@@ -41,7 +41,7 @@ func (l *ledger) tell(at string, facts ...choreo.Fact) {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
+	defer tx.Rollback()
 	if _, err := tx.Exec(`set local search_path = sales_stats`); err != nil {
 		l.t.Fatal(err)
 	}
