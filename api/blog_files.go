@@ -13,7 +13,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
-	"github.com/google/uuid"
 
 	"troupe/choreo"
 	"troupe/domain/attachment"
@@ -113,11 +112,11 @@ func (s *Server) receive(ctx context.Context, parts *multipart.Reader) (a attach
 	}
 	// The object is there before its row, so the id is made before there is a
 	// transaction to make it.
-	id, err := uuid.NewV7()
+	id, err := s.DB.NewID(ctx)
 	if err != nil {
-		return a, fmt.Errorf("making an attachment's id: %w", err)
+		return a, err
 	}
-	a = attachment.Attachment{ID: id.String(), OwnerID: caller(ctx).AccountID, Name: attachment.CleanName(part.FileName())}
+	a = attachment.Attachment{ID: id, OwnerID: caller(ctx).AccountID, Name: attachment.CleanName(part.FileName())}
 	if a.MimeType, err = attachment.TypeOf(head); err != nil {
 		return a, badPart("file", err.Error())
 	}

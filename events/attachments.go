@@ -17,3 +17,12 @@ func (f AttachmentUploaded) Validate() error {
 func (AttachmentUploaded) Upcasts() map[int]func([]byte) ([]byte, error) {
 	return map[int]func([]byte) ([]byte, error){1: renamed("ownerId", "accountId")}
 }
+
+// AttachmentExpired: A temporary file that no post has taken is gone.
+type AttachmentExpired struct {
+	AttachmentID string `json:"attachmentId"`
+}
+
+func (AttachmentExpired) FactType() string  { return "attachments.AttachmentExpired.v1" }
+func (f AttachmentExpired) Key() string     { return f.AttachmentID }
+func (f AttachmentExpired) Validate() error { return ids("attachmentId", f.AttachmentID) }

@@ -98,6 +98,7 @@ func Flow(out Outside) (*choreo.Flow, error) {
 
 		// ── Blog ─────────────────────────────────────────────────────────
 		choreo.Command("upload-attachment").Emits(events.AttachmentUploaded{}),
+		choreo.Command("expire-attachments").Emits(events.AttachmentExpired{}),
 		choreo.Command("create-post").Emits(events.PostCreated{}),
 		choreo.Command("delete-post").Emits(events.PostDeleted{}).
 			Cancels("create-post", "create-tags", "relocate-attachments", "publish-post"),
@@ -131,6 +132,7 @@ func Flow(out Outside) (*choreo.Flow, error) {
 			Irreversible("a mail that was sent cannot be called back").Within(time.Minute),
 
 		choreo.Final(events.AttachmentUploaded{}, choreo.Completed),
+		choreo.Final(events.AttachmentExpired{}, choreo.Completed),
 		choreo.Final(events.PostPublished{}, choreo.Completed),
 		choreo.Final(events.PostWithdrawn{}, choreo.Undone),
 		choreo.Final(events.PostDeleted{}, choreo.Undone),

@@ -26,6 +26,7 @@ import (
 	"troupe/choreo/steps"
 	"troupe/choreo/view"
 	"troupe/domain"
+	"troupe/domain/attachment"
 	"troupe/domain/rental"
 	"troupe/handlers"
 	"troupe/providers/blobs"
@@ -130,7 +131,7 @@ func (a *app) outside(ctx context.Context) (err error) {
 		}
 	}
 	if a.config.BlobsURL != "" {
-		o := []blobs.Option{blobs.CreateBucket()}
+		o := []blobs.Option{blobs.CreateBucket(), blobs.Expire(attachment.TempPrefix, int(attachment.Expires.Hours()/24))}
 		if a.config.FailCorrupt {
 			o = append(o, blobs.FailCorrupt())
 		}

@@ -55,7 +55,10 @@ func apiCommand() (*cobra.Command, error) {
 				if err != nil {
 					return err
 				}
-				return listenAndServe(ctx, c, server.HTTPServer())
+				g, ctx := errgroup.WithContext(ctx)
+				g.Go(func() error { return listenAndServe(ctx, c, server.HTTPServer()) })
+				g.Go(func() error { return a.runSchedule(ctx, server) })
+				return g.Wait()
 			})
 		})
 }

@@ -193,6 +193,7 @@ func (a *app) perform(ctx context.Context, l net.Listener, box *sandbox.Sandbox,
 	g.Go(func() error { return a.runSagas(ctx) })
 	g.Go(func() error { return a.runConsumers(ctx, consumers) })
 	g.Go(func() error { return serve(ctx, server.HTTPServer(), l) })
+	g.Go(func() error { return a.runSchedule(ctx, server) })
 	for _, r := range readers {
 		g.Go(func() error { return r.Run(ctx) })
 	}

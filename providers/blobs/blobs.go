@@ -39,12 +39,17 @@ type Store struct {
 	// tell from a missing object.
 	there       func(context.Context) error
 	failCorrupt bool
+	expires     bool // what Expire names goes by itself
 }
 
 // An Option changes what Open does.
 type Option func(*options)
 
-type options struct{ createBucket, failCorrupt bool }
+type options struct {
+	createBucket, failCorrupt bool
+	expire                    string // a prefix of keys
+	after                     int    // days
+}
 
 // CreateBucket makes the directory or the bucket where there is none. Creating
 // it twice, also at once, is fine.
@@ -54,6 +59,16 @@ func CreateBucket() Option { return func(o *options) { o.createBucket = true } }
 // "corrupt" in its key is refused for good. Only embedded mode and the Compose
 // file of the tests set it.
 func FailCorrupt() Option { return func(o *options) { o.failCorrupt = true } }
+
+// Expire has the objects below a prefix go so many days after they came, by a rule
+// of the bucket, where the store has such rules; Expires tells.
+func Expire(prefix string, days int) Option {
+	return func(o *options) { o.expire, o.after = prefix, days }
+}
+
+// Expires tells whether the store itself lets go what Expire names. Elsewhere
+// somebody has to sweep.
+func (s *Store) Expires() bool { return s.expires }
 
 // Open opens the store at url:
 //

@@ -47,9 +47,11 @@ func openS3(ctx context.Context, rawURL string, o options) (*Store, error) {
 			return nil, errors.Join(err, bucket.Close())
 		}
 	}
+	expires := o.expire != "" && setLifecycle(ctx, client, u.Host, o.expire, o.after) == nil
 	return &Store{
-		bucket: bucket,
-		mapKey: func(key string) string { return key },
+		expires: expires,
+		bucket:  bucket,
+		mapKey:  func(key string) string { return key },
 		there: func(ctx context.Context) error {
 			if _, err := client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &u.Host}); err != nil {
 				return fmt.Errorf("the store's bucket %s: %w", u.Host, err)
