@@ -46,6 +46,7 @@ func Flow(out Outside) (*choreo.Flow, error) {
 		choreo.Provider("payments", 64),
 		choreo.Provider("blobs", 32),
 		choreo.Provider("carrier", 32),
+		choreo.Provider("sms", 32),
 
 		// ── Accounts ─────────────────────────────────────────────────────
 		choreo.Command("sign-up").Emits(events.AccountRegistered{}),
@@ -152,7 +153,7 @@ func Flow(out Outside) (*choreo.Flow, error) {
 		choreo.On("verify-buyer", orders.VerifyBuyer(out.CardKey)).InTransaction().Emits(events.OrderSubmitted{}).
 			Keeps("a buyer and a payment method may stand without an order: the next order uses them"),
 		choreo.OnEffect("capture-payment", orders.CapturePayment{Payments: out.Payments, CardKey: out.CardKey}).
-			Calls("payments").Emits(events.PaymentCaptured{}).FailsWith(events.PaymentDeclined{}, events.PaymentUnknown{}).
+		Calls("payments").	Calls("payments").Emits(events.PaymentCaptured{}).FailsWith(events.PaymentDeclined{}, events.PaymentUnknown{}).
 			GivesUp(15*time.Minute, orders.CaptureGivenUp).Within(30*time.Second),
 		choreo.On("confirm-order", orders.ConfirmOrder).Emits(events.OrderConfirmed{}).Within(5*time.Second),
 		choreo.OnEffect("mail-buyer", orders.MailBuyer{Mail: out.Mail}).
@@ -165,7 +166,7 @@ func Flow(out Outside) (*choreo.Flow, error) {
 		choreo.On("cancel-unpaid-order", orders.CancelUnpaidOrder[events.PaymentUnknown]).
 			Undoes("place-order").Emits(events.OrderCanceled{}).Within(5*time.Second),
 		choreo.OnEffect("refund-payment", orders.RefundPayment{Payments: out.Payments}).
-			Calls("payments").Undoes("capture-payment").Emits(events.PaymentRefunded{}, events.RefundNotNeeded{}).FailsWith(events.RefundFailed{}).
+		Calls("payments").	Calls("payments").Undoes("capture-payment").Emits(events.PaymentRefunded{}, events.RefundNotNeeded{}).FailsWith(events.RefundFailed{}).
 			GivesUp(7*day, orders.RefundGivenUp).Within(5*time.Minute),
 		choreo.On("complete-refund", orders.CompleteRefund[events.PaymentRefunded]).Emits(events.RefundCompleted{}).Within(5*time.Second),
 		choreo.On("complete-refund", orders.CompleteRefund[events.RefundNotNeeded]).Emits(events.RefundCompleted{}).Within(5*time.Second),
@@ -202,14 +203,14 @@ func Flow(out Outside) (*choreo.Flow, error) {
 			Cancels("request-rental", "charge-rental", "occupy-room", "complete-rental"),
 
 		choreo.OnEffect("charge-rental", rentals.ChargeRental[events.RentalRequested]{Payments: out.Payments, CardKey: out.CardKey}).
-			Emits(events.RentalCharged{}).FailsWith(events.RentalChargeFailed{}, events.RentalChargeUnknown{}).
+			Calls("payments").Emits(events.RentalCharged{}).FailsWith(events.RentalChargeFailed{}, events.RentalChargeUnknown{}).
 			GivesUp(15*time.Minute, rentals.ChargeGivenUp[events.RentalRequested]).Within(time.Minute),
 		choreo.On("occupy-room", rentals.OccupyRoom[events.RentalCharged]).
 			Emits(events.RoomOccupied{}).FailsWith(events.RoomOccupationFailed{}).Within(5*time.Second),
 		choreo.On("complete-rental", rentals.CompleteRental[events.RoomOccupied]).
 			Emits(events.RentalCompleted{}).FailsWith(events.RentalCompletionFailed{}).Within(5*time.Second),
 		choreo.OnEffect("text-guest", rentals.TextGuest[events.RentalCompleted]{SMS: out.SMS}).
-			Emits(events.GuestTexted{}).FailsWith(events.GuestTextFailed{}).
+			Calls("sms").Emits(events.GuestTexted{}).FailsWith(events.GuestTextFailed{}).
 			GivesUp(day, rentals.TextGivenUp[events.RentalCompleted]).
 			Irreversible("an SMS that was sent cannot be called back").Within(time.Minute),
 
@@ -218,13 +219,13 @@ func Flow(out Outside) (*choreo.Flow, error) {
 		choreo.On("release-room", rentals.ReleaseRoom[events.RentalCanceled]).
 			Undoes("occupy-room").Emits(events.RoomReleased{}).Within(5*time.Second),
 		choreo.OnEffect("refund-rental", rentals.RefundRental[events.RoomOccupationFailed]{Payments: out.Payments}).
-			Undoes("charge-rental").Emits(events.RentalRefunded{}).FailsWith(events.RentalRefundFailed{}).
+			Calls("payments").Undoes("charge-rental").Emits(events.RentalRefunded{}).FailsWith(events.RentalRefundFailed{}).
 			GivesUp(7*day, rentals.RefundGivenUp[events.RoomOccupationFailed]).Within(time.Minute),
 		choreo.OnEffect("refund-rental", rentals.RefundRental[events.RoomReleased]{Payments: out.Payments}).
-			Undoes("charge-rental").Emits(events.RentalRefunded{}).FailsWith(events.RentalRefundFailed{}).
+			Calls("payments").Undoes("charge-rental").Emits(events.RentalRefunded{}).FailsWith(events.RentalRefundFailed{}).
 			GivesUp(7*day, rentals.RefundGivenUp[events.RoomReleased]).Within(time.Minute),
 		choreo.OnEffect("refund-rental", rentals.RefundRental[events.RentalChargeUnknown]{Payments: out.Payments}).
-			Undoes("charge-rental").Emits(events.RentalRefunded{}).FailsWith(events.RentalRefundFailed{}).
+			Calls("payments").Undoes("charge-rental").Emits(events.RentalRefunded{}).FailsWith(events.RentalRefundFailed{}).
 			GivesUp(7*day, rentals.RefundGivenUp[events.RentalChargeUnknown]).Within(time.Minute),
 		choreo.On("withdraw-rental", rentals.WithdrawRental[events.RentalChargeFailed]).
 			Undoes("request-rental", "complete-rental").Emits(events.RentalWithdrawn{}).Within(5*time.Second),
@@ -293,21 +294,21 @@ func Flow(out Outside) (*choreo.Flow, error) {
 		choreo.On("confirm-publishing", rentals.ConfirmPublishing[events.FlagRentalRefund]).Local().Keeps(stream).Within(5*time.Second),
 
 		choreo.OnEffect("charge-rental", rentals.ChargeRental[events.ChargeRental]{Payments: out.Payments, CardKey: out.CardKey}).
-			Emits(events.ManagedRentalCharged{}).FailsWith(events.ManagedRentalChargeFailed{}, events.ManagedRentalChargeUnknown{}).
+			Calls("payments").Emits(events.ManagedRentalCharged{}).FailsWith(events.ManagedRentalChargeFailed{}, events.ManagedRentalChargeUnknown{}).
 			GivesUp(15*time.Minute, rentals.ChargeGivenUp[events.ChargeRental]).Within(time.Minute),
 		choreo.On("occupy-room", rentals.OccupyRoom[events.OccupyRoom]).
 			Emits(events.ManagedRoomOccupied{}).FailsWith(events.ManagedRoomOccupationFailed{}).Within(5*time.Second),
 		choreo.On("complete-rental", rentals.CompleteRental[events.CompleteRental]).
 			Emits(events.ManagedRentalCompleted{}).FailsWith(events.ManagedRentalCompletionFailed{}).Within(5*time.Second),
 		choreo.OnEffect("text-guest", rentals.TextGuest[events.TextGuest]{SMS: out.SMS}).
-			Emits(events.ManagedGuestTexted{}).FailsWith(events.ManagedGuestTextFailed{}).
+			Calls("sms").Emits(events.ManagedGuestTexted{}).FailsWith(events.ManagedGuestTextFailed{}).
 			GivesUp(day, rentals.TextGivenUp[events.TextGuest]).
 			Irreversible("an SMS that was sent cannot be called back").Within(time.Minute),
 
 		choreo.On("release-room", rentals.ReleaseRoom[events.ReleaseRoom]).
 			Undoes("occupy-room").Emits(events.ManagedRoomReleased{}).Within(5*time.Second),
 		choreo.OnEffect("refund-rental", rentals.RefundRental[events.RefundRental]{Payments: out.Payments}).
-			Undoes("charge-rental").Emits(events.ManagedRentalRefunded{}).FailsWith(events.ManagedRentalRefundFailed{}).
+			Calls("payments").Undoes("charge-rental").Emits(events.ManagedRentalRefunded{}).FailsWith(events.ManagedRentalRefundFailed{}).
 			GivesUp(7*day, rentals.RefundGivenUp[events.RefundRental]).Within(time.Minute),
 		choreo.On("withdraw-rental", rentals.WithdrawRental[events.WithdrawRental]).
 			Undoes("request-rental", "complete-rental").Emits(events.ManagedRentalWithdrawn{}).Within(5*time.Second),
