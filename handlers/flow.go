@@ -153,7 +153,7 @@ func Flow(out Outside) (*choreo.Flow, error) {
 		choreo.On("verify-buyer", orders.VerifyBuyer(out.CardKey)).InTransaction().Emits(events.OrderSubmitted{}).
 			Keeps("a buyer and a payment method may stand without an order: the next order uses them"),
 		choreo.OnEffect("capture-payment", orders.CapturePayment{Payments: out.Payments, CardKey: out.CardKey}).
-		Calls("payments").	Calls("payments").Emits(events.PaymentCaptured{}).FailsWith(events.PaymentDeclined{}, events.PaymentUnknown{}).
+			Calls("payments").Calls("payments").Emits(events.PaymentCaptured{}).FailsWith(events.PaymentDeclined{}, events.PaymentUnknown{}).
 			GivesUp(15*time.Minute, orders.CaptureGivenUp).Within(30*time.Second),
 		choreo.On("confirm-order", orders.ConfirmOrder).Emits(events.OrderConfirmed{}).Within(5*time.Second),
 		choreo.OnEffect("mail-buyer", orders.MailBuyer{Mail: out.Mail}).
@@ -166,7 +166,7 @@ func Flow(out Outside) (*choreo.Flow, error) {
 		choreo.On("cancel-unpaid-order", orders.CancelUnpaidOrder[events.PaymentUnknown]).
 			Undoes("place-order").Emits(events.OrderCanceled{}).Within(5*time.Second),
 		choreo.OnEffect("refund-payment", orders.RefundPayment{Payments: out.Payments}).
-		Calls("payments").	Calls("payments").Undoes("capture-payment").Emits(events.PaymentRefunded{}, events.RefundNotNeeded{}).FailsWith(events.RefundFailed{}).
+			Calls("payments").Calls("payments").Undoes("capture-payment").Emits(events.PaymentRefunded{}, events.RefundNotNeeded{}).FailsWith(events.RefundFailed{}).
 			GivesUp(7*day, orders.RefundGivenUp).Within(5*time.Minute),
 		choreo.On("complete-refund", orders.CompleteRefund[events.PaymentRefunded]).Emits(events.RefundCompleted{}).Within(5*time.Second),
 		choreo.On("complete-refund", orders.CompleteRefund[events.RefundNotNeeded]).Emits(events.RefundCompleted{}).Within(5*time.Second),
