@@ -30,6 +30,7 @@ type consumer struct {
 	Topics  []string
 	Effects bool // it talks to the outside
 	Local   bool // fed from the log: no group on Kafka
+	Pulls   bool // a view that pulls its events from the API: no group either
 	Most    int  // most replicas that have work
 }
 
@@ -45,6 +46,11 @@ func consumers(flow *choreo.Flow) (all []consumer) {
 			Effects: slices.ContainsFunc(c.Rules(), func(r *choreo.Rule) bool { return r.Effect != nil }),
 		})
 	}
+	for _, v := range flow.Views() {
+		if v.Pulls != nil {
+			all = append(all, consumer{Name: v.Name, Pulls: true})
+		}
+	}
 	return all
 }
 
@@ -52,6 +58,10 @@ func consumers(flow *choreo.Flow) (all []consumer) {
 func Compose(flow *choreo.Flow) string {
 	var b strings.Builder
 	for _, c := range consumers(flow) {
+		if c.Pulls {
+			fmt.Fprintf(&b, "  %s: { <<: *reader, command: [run, %s] }\n", c.Name, c.Name)
+			continue
+		}
 		fmt.Fprintf(&b, "  %s: { <<: *consumer, command: [run, %s] }\n", c.Name, c.Name)
 	}
 	return b.String()

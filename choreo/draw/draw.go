@@ -213,6 +213,9 @@ func how(r *choreo.Rule) string {
 			all = append(all, o.name)
 		}
 	}
+	if r.Calls != "" {
+		all = append(all, "calls "+r.Calls)
+	}
 	return orDash(strings.Join(append(all, excepts(r.Excepts)...), ", "))
 }
 

@@ -108,6 +108,7 @@ func TestEveryChangeOfTheFlowIsNoticed(t *testing.T) {
 		"Parallel":      func(r *choreo.Rule) { r.Parallel = !r.Parallel },
 		"Joins":         func(r *choreo.Rule) { r.Joins = !r.Joins },
 		"View":          func(r *choreo.Rule) { r.View = !r.View },
+		"Calls":         func(r *choreo.Rule) { r.Calls += "!" },
 		"From":          func(r *choreo.Rule) { r.From += "!" },
 		"Except":        func(r *choreo.Rule) { r.Excepts = append(r.Excepts, choreo.Exception{Rule: 2, Reason: "why"}) },
 		"effect":        func(r *choreo.Rule) { r.Effect = map[bool]*choreo.EffectRule{true: {}}[r.Effect == nil] },

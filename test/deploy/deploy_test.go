@@ -92,7 +92,7 @@ func strict[T any](t *testing.T, body []byte) *T {
 	return &v
 }
 
-var service = regexp.MustCompile(`(?m)^  ([a-z-]+): \{ <<: \*consumer, command: \[run, ([a-z-]+)\] \}$`)
+var service = regexp.MustCompile(`(?m)^  ([a-z-]+): \{ <<: \*(?:consumer|reader), command: \[run, ([a-z-]+)\] \}$`)
 
 func TestKubernetesRunsEveryConsumerThatComposeRuns(t *testing.T) {
 	b := build(t)
