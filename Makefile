@@ -92,3 +92,7 @@ crash: ## kill the system at every crash point of every consumer under the demo'
 .PHONY: chaos
 chaos: build ## break the built binary on real Kafka and Postgres under load, add up (CHAOS='-kills 20 …'; resumable)
 	$(GO) run ./test/chaos $(CHAOS)
+
+.PHONY: coverage
+coverage: ## docs/coverage.md: which acceptance test shows which row of the catalogue
+	$(GO) test -count=1 -run TestARunningSystem ./test/acceptance/ -rows

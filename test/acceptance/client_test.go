@@ -9,6 +9,7 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -96,6 +97,11 @@ func (s *system) call(t *testing.T, want int, method, path, bearer string, body 
 	if a.status != want {
 		t.Fatalf("%s %s answers %s; want %d", method, path, a, want)
 	}
+	s.note(t, a.header.Get("Troupe-Saga"))
+	if event := a.header.Get("Troupe-Event"); event != "" {
+		s.note(t, event)
+		s.see(t, event)
+	}
 	return a
 }
 
@@ -103,6 +109,42 @@ func (s *system) call(t *testing.T, want int, method, path, bearer string, body 
 func get[T any](t *testing.T, s *system, path string) T {
 	t.Helper()
 	return as[T](t, s.call(t, http.StatusOK, http.MethodGet, path, staff, nil))
+}
+
+// read reads something from a view that has passed what the test has seen.
+func read[T any](t *testing.T, s *system, path string) (out T) {
+	t.Helper()
+	for _, event := range append(s.seen(t), "") {
+		query := ""
+		if event != "" {
+			query = "?seen=" + event
+		}
+		eventually(t, 30*time.Second, func() error {
+			a, err := s.try(http.MethodGet, path+query, staff, nil)
+			if err != nil || a.status != http.StatusOK {
+				return fmt.Errorf("GET %s answers %v (%w)", path+query, a, err)
+			}
+			out = as[T](t, a)
+			return nil
+		})
+	}
+	return out
+}
+
+// see remembers the events that a test knows of, by its name.
+func (s *system) see(t *testing.T, events ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known == nil {
+		s.known = map[string][]string{}
+	}
+	s.known[t.Name()] = events
+}
+
+func (s *system) seen(t *testing.T) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.known[t.Name()])
 }
 
 type person struct {
@@ -222,6 +264,11 @@ func (s *system) settled(t *testing.T, saga string) sagaBody {
 		}
 		return nil
 	})
+	var events []string
+	for _, step := range g.Steps {
+		events = append(events, step.EventID)
+	}
+	s.see(t, events...)
 	return g
 }
 
@@ -249,7 +296,7 @@ const orderTotal = 2900
 
 func (s *system) order(t *testing.T, id string) orderBody {
 	t.Helper()
-	return get[orderBody](t, s, "/orders/"+id)
+	return read[orderBody](t, s, "/orders/"+id)
 }
 
 func (s *system) cancel(t *testing.T, buyer person, id string) *answer {

@@ -65,7 +65,7 @@ func (s *system) isRestored(t *testing.T, p person, g sagaBody, facts ...string)
 			t.Errorf("%d of %s in %+v, want one", g.has(fact), fact, g.Steps)
 		}
 	}
-	if a := get[accountBody](t, s, "/accounts/"+p.id); a.Email != p.email || a.State != "unverified" {
+	if a := read[accountBody](t, s, "/accounts/"+p.id); a.Email != p.email || a.State != "unverified" {
 		t.Errorf("after it was restored the account is %+v", a)
 	}
 	s.call(t, http.StatusCreated, http.MethodPost, "/accounts/"+p.id+"/projects", p.token, map[string]string{"name": "after"}) // the session of before
@@ -105,7 +105,7 @@ func (s shared) erasedPerson(t *testing.T) {
 	if g.Outcome != "completed" || g.has("accounts.AccountDeleted") != 1 || g.has("projects.ProjectsDeleted") != 1 || g.has("accounts.AccountErased") != 1 {
 		t.Errorf("the saga is %+v", g)
 	}
-	if a := get[accountBody](t, s.system, "/accounts/"+p.id); a != (accountBody{AccountID: p.id, State: "erased", Mail: a.Mail}) {
+	if a := read[accountBody](t, s.system, "/accounts/"+p.id); a != (accountBody{AccountID: p.id, State: "erased", Mail: a.Mail}) {
 		t.Errorf("the account is %+v", a)
 	}
 	s.call(t, http.StatusUnauthorized, http.MethodGet, "/accounts/"+p.id, p.token, nil)

@@ -12,7 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 )
 
-var topics = []string{"accounts", "attachments", "orders", "payments", "posts", "projects"}
+var topics = []string{"accounts", "attachments", "managed-rentals", "orders", "payments", "posts", "projects", "rentals", "rentals-commands"}
 
 // offsets by topic and partition.
 type offsets map[string]map[int32]int64

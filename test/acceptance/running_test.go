@@ -21,6 +21,9 @@ func TestARunningSystem(t *testing.T) {
 		t.Run("a refused mail refuses no sign-up", s.refusedMail)
 		t.Run("mails do not wait for a slow one", s.mailsDoNotWait)
 		t.Run("an account is verified by its mail", s.verification)
+		t.Run("a verification mail is sent again", s.mailAgain)
+		t.Run("a new password ends other sessions", s.passwordChanged)
+		t.Run("refused mails harm nothing else", s.refusedMailsHarmNothing)
 		t.Run("a post gets its tags and files", s.postIsPublished)
 		t.Run("a corrupt file withdraws the post", s.corruptFile)
 		t.Run("a forbidden tag withdraws the post", s.forbiddenTag)
@@ -32,6 +35,7 @@ func TestARunningSystem(t *testing.T) {
 		t.Run("a shipped order stays", s.shipped)
 		t.Run("accounts are deleted", s.deletions)
 		t.Run("a change of where an order goes", s.shippingChanges)
+		t.Run("an address that the carrier refuses is owed", s.recallOwed)
 		t.Run("many changes of where an order goes", s.manyShippingChanges)
 		t.Run("an order under way goes where it goes", s.tooLateToShipElsewhere)
 		t.Run("a room is rented as card and phone say", s.rentals)
@@ -51,4 +55,5 @@ func TestARunningSystem(t *testing.T) {
 	}
 	t.Run("facts stand on Kafka", s.factsOnKafka)
 	t.Run("nothing personal is outside its table", s.noMarkers)
+	t.Run("every row of the catalogue has come about", s.everyRow)
 }

@@ -32,6 +32,8 @@ type system struct {
 	tag     string // in every e-mail address
 
 	mu    sync.Mutex
+	sagas map[string]string   // by id, the test that started or joined it
+	known map[string][]string // by test, the events that it has seen last
 	cmd   *exec.Cmd
 	ended chan struct{} // closed when the process is gone
 }
