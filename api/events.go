@@ -22,13 +22,15 @@ type EventsQuery struct {
 	After int64  `query:"after" minimum:"0" doc:"The position read so far"`
 	Topic string `query:"topic" example:"orders" doc:"Only facts of this topic, or of these with commas between"`
 	Type  string `query:"type" example:"orders.OrderCanceled.v1" doc:"Only facts of this type, or of these with commas between"`
+	Saga  string `query:"saga" doc:"Only facts of this saga"`
+	Key   string `query:"key" doc:"Only facts of this key"`
 }
 
 func (q EventsQuery) query(limit int) pull.Query {
 	split := func(list string) []string {
 		return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
 	}
-	return pull.Query{After: q.After, Limit: limit, Topics: split(q.Topic), Types: split(q.Type)}
+	return pull.Query{After: q.After, Limit: limit, Topics: split(q.Topic), Types: split(q.Type), Saga: q.Saga, Key: q.Key}
 }
 
 type eventsRequest struct {

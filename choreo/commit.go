@@ -83,6 +83,9 @@ type Unit struct {
 	consumer string                                 // whose reactions it commits, for tests
 	last     []func(context.Context, Receipt) error // run right before the commit
 
+	leaveOut bool // facts that were emitted before, as in a replay
+	looked   int  // how many of the queue were looked for
+
 	statements map[string]*sql.Stmt // seen in this transaction; nil until seen twice
 }
 
@@ -208,6 +211,9 @@ func (u *Unit) Err() error { return u.err }
 // reactInside runs in-transaction reactions until none is left.
 func (u *Unit) reactInside(ctx context.Context) error {
 	for i := 0; i < len(u.queue) && u.err == nil; i++ {
+		if err := u.dropEmitted(ctx); err != nil || i == len(u.queue) {
+			return err
+		}
 		p := u.queue[i]
 		for _, c := range u.db.flow.Consumers() {
 			if r := c.Rule(p.Type); r != nil && r.InTransaction {
@@ -218,6 +224,41 @@ func (u *Unit) reactInside(ctx context.Context) error {
 		}
 	}
 	return u.err
+}
+
+// LeaveOutEmitted has the transaction emit nothing twice: a fact whose id the log
+// or the outbox has is left out, with what in-transaction reactions would make of
+// it. It is for replays, whose reactions derive the ids that they gave before.
+func (u *Unit) LeaveOutEmitted() { u.leaveOut = true }
+
+// Emitted is how many facts the transaction has emitted.
+func (u *Unit) Emitted() int { return len(u.queue) }
+
+func (u *Unit) dropEmitted(ctx context.Context) error {
+	if !u.leaveOut || u.looked == len(u.queue) {
+		return nil
+	}
+	var ids pgarray.Text
+	for _, p := range u.queue[u.looked:] {
+		ids = append(ids, p.ID)
+	}
+	rows, err := u.sql.QueryContext(ctx, `select event_id from choreo.event_log where event_id = any ($1)
+		union all select event_id from choreo.outbox where event_id = any ($1)`, ids)
+	if err != nil {
+		return fmt.Errorf("looking which facts were emitted before: %w", err)
+	}
+	defer rows.Close()
+	emitted := map[string]bool{}
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return err
+		}
+		emitted[id] = true
+	}
+	u.queue = slices.DeleteFunc(u.queue, func(p *pending) bool { return emitted[p.ID] })
+	u.looked = len(u.queue)
+	return rows.Err()
 }
 
 func (u *Unit) runInside(ctx context.Context, r *Rule, p *pending) error {

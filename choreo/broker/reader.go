@@ -237,3 +237,68 @@ func fetch(client sarama.Client, name string, partition int32, offset int64) (re
 	}
 	return records, next, nil
 }
+
+// Follow gives each record that comes to the topics from now on, until ctx ends or
+// each fails. It is in no group, and moves no offset.
+func Follow(ctx context.Context, c Config, topics []string, each func(*wire.Record) error) (err error) {
+	client, err := sarama.NewClient(c.Brokers, c.client())
+	if err != nil {
+		return fmt.Errorf("reaching Kafka at %v: %w", c.Brokers, err)
+	}
+	consumer, err := sarama.NewConsumerFromClient(client)
+	if err != nil {
+		return errors.Join(err, client.Close())
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var reading sync.WaitGroup
+	defer func() {
+		cancel()
+		reading.Wait()
+		err = errors.Join(err, consumer.Close(), client.Close())
+	}()
+	records := make(chan *wire.Record)
+	for _, topic := range topics {
+		partitions, err := client.Partitions(c.topic(topic))
+		if err != nil {
+			return fmt.Errorf("reading topic %s: %w", c.topic(topic), err)
+		}
+		for _, n := range partitions {
+			p, err := consumer.ConsumePartition(c.topic(topic), n, sarama.OffsetNewest)
+			if err != nil {
+				return fmt.Errorf("reading %s/%d: %w", c.topic(topic), n, err)
+			}
+			reading.Go(func() {
+				defer p.AsyncClose()
+				for {
+					select {
+					case m := <-p.Messages():
+						select {
+						case records <- fromSarama(m, topic, "", map[string]string{}):
+						case <-ctx.Done():
+							return
+						}
+					case <-ctx.Done():
+						return
+					}
+				}
+			})
+		}
+	}
+	for {
+		select {
+		case r := <-records:
+			if err := each(r); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Partitions counts the partitions of those of the topics that are there.
+func Partitions(ctx context.Context, c Config, topics []string) (map[string]int, error) {
+	client, done := c.admin()
+	defer done()
+	return partitionsOf(ctx, client, c, topics)
+}

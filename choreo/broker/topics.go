@@ -27,11 +27,8 @@ const Retention = 7 * 24 * time.Hour
 // partitions, and writes down how many each really has, for the relay. It
 // changes nothing of a topic that is there.
 func ApplyTopics(ctx context.Context, c Config, pool *sql.DB, names []string, partitions int) ([]Topic, error) {
-	// A transport of its own: the shared one may remember topics that are gone.
-	// Its TTL is also the time that kafka-go gives a broker to tell of its topics.
-	transport := &kafka.Transport{MetadataTTL: 2 * time.Second}
-	defer transport.CloseIdleConnections()
-	client := &kafka.Client{Addr: kafka.TCP(c.Brokers...), Timeout: 10 * time.Second, Transport: transport}
+	client, done := c.admin()
+	defer done()
 	before, err := awaitTopics(ctx, client, c, names, func(map[string]int) bool { return true })
 	if err != nil {
 		return nil, err

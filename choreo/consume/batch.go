@@ -41,6 +41,9 @@ const (
 // ErrGap is a hole in a topic partition that the log cannot fill.
 var ErrGap = errors.New("events are missing on Kafka and in the log")
 
+// ErrPaused is a consumer that an operator holds still.
+var ErrPaused = errors.New("the consumer is paused")
+
 // Counts says how many records came to which outcome.
 type Counts map[Outcome]int
 
@@ -177,7 +180,7 @@ func (a *Applier) take(ctx context.Context, arrivals []*arrival, tails []broker.
 	for more := true; more; {
 		t := &transaction{Applier: a, arrivals: arrivals, tails: tails}
 		err := a.home().InUnitBegun(ctx, t.begin, t.run)
-		if err != nil && ctx.Err() == nil && !choreo.IsInfrastructure(err) && !choreo.IsBroken(err) && !errors.Is(err, ErrGap) {
+		if err != nil && ctx.Err() == nil && !choreo.IsInfrastructure(err) && !choreo.IsBroken(err) && !errors.Is(err, ErrGap) && !errors.Is(err, ErrPaused) {
 			t = &transaction{Applier: a, arrivals: arrivals, tails: tails, oneByOne: true}
 			err = a.home().InUnitBegun(ctx, t.begin, t.run)
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -38,6 +39,9 @@ func (f *Feeder) Run(ctx context.Context, hints *choreo.Hints) error {
 	for ctx.Err() == nil {
 		next := hints.Next()
 		n, err := f.Feed(ctx)
+		if errors.Is(err, ErrPaused) {
+			err = f.applier.awaitResume(ctx)
+		}
 		if err != nil && ctx.Err() == nil {
 			f.log.Warn("feeding a local consumer; it is tried again", "consumer", f.applier.Consumer.Name, "error", err)
 		}

@@ -99,7 +99,7 @@ func NewProcess(db *choreo.DB, c broker.Config, consumers []*choreo.Consumer, m 
 // handle applies the batch of a message; an error has it come again.
 func (p *Process) handle(a *Applier) message.NoPublishHandlerFunc {
 	return func(msg *message.Message) error {
-		counts, err := a.Batch(msg.Context(), broker.BatchOf(msg))
+		counts, err := a.batchWhenResumed(msg.Context(), broker.BatchOf(msg))
 		for outcome, n := range counts {
 			p.metrics.records.WithLabelValues(a.Consumer.Name, string(outcome)).Add(float64(n))
 		}

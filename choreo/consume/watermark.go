@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -304,7 +305,8 @@ func (t *transaction) firstOfForeign(ctx context.Context, u *choreo.Unit, w *wat
 	return n > 0, err
 }
 
-// advance stores the watermarks that moved.
+// advance stores the watermarks that moved, unless the consumer is paused. Who
+// pauses it waits for their locks, and so for the batches under way.
 func (w *watermarks) advance(ctx context.Context, u *choreo.Unit) error {
 	places := slices.SortedFunc(maps.Keys(w.moved), place.compare)
 	if len(places) > 0 {
@@ -313,17 +315,26 @@ func (w *watermarks) advance(ctx context.Context, u *choreo.Unit) error {
 		for _, p := range places {
 			sequences = append(sequences, w.sequences[p])
 		}
-		_, err := u.SQL().ExecContext(ctx, `select choreo.advance_watermarks($1, $2, $3, $4, $5)`,
-			w.consumer, sources, topics, partitions, sequences)
+		var advanced bool
+		err := u.SQL().QueryRowContext(ctx, `select choreo.advance_watermarks($1, $2, $3, $4, $5)`,
+			w.consumer, sources, topics, partitions, sequences).Scan(&advanced)
 		if err != nil {
 			return fmt.Errorf("advancing watermarks: %w", err)
 		}
+		if !advanced {
+			return ErrPaused
+		}
 	}
 	for p := range w.movedOffsets {
-		_, err := u.SQL().ExecContext(ctx, `update choreo.foreign_offsets set next_offset = $4
-			where consumer = $1 and topic_id = $2 and partition = $3`, w.consumer, p.topicID, p.partition, w.offsets[p])
+		result, err := u.SQL().ExecContext(ctx, `update choreo.foreign_offsets set next_offset = $4
+			where consumer = $1 and topic_id = $2 and partition = $3
+			  and not exists (select from choreo.consumers c where c.consumer = $1 and c.paused_at is not null)`,
+			w.consumer, p.topicID, p.partition, w.offsets[p])
 		if err != nil {
 			return fmt.Errorf("advancing an offset watermark: %w", err)
+		}
+		if n, err := result.RowsAffected(); err != nil || n == 0 {
+			return errors.Join(ErrPaused, err)
 		}
 	}
 	return nil

@@ -5,6 +5,8 @@ package eventlog
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/lib/pq"
@@ -14,7 +16,7 @@ import (
 )
 
 const (
-	window    = 20_000  // positions that one statement looks at
+	window    = 20_000  // facts that one statement looks at
 	mostBytes = 8 << 20 // of the facts in a page, at least one
 )
 
@@ -36,7 +38,20 @@ func Read(ctx context.Context, db *choreo.DB, q pull.Query) (page pull.Page, mor
 	if err != nil || head <= q.After {
 		return page, false, err
 	}
-	to := min(head, q.After+window)
+	to := head
+	saga := ``
+	args := []any{q.After, nil, array(q.Topics), array(q.Types), q.Limit, mostBytes, q.Key}
+	if q.Saga != "" { // it has an index
+		saga, args = ` and saga = $8`, append(args, q.Saga)
+	} else {
+		// So many facts and not positions: those jump where a partition ends.
+		err := db.Log().QueryRowContext(ctx, `select position from choreo.event_log where position > $1 and position <= $2
+			order by position offset $3 limit 1`, q.After, head, window-1).Scan(&to)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return page, false, fmt.Errorf("reading the log after %d: %w", q.After, err)
+		}
+	}
+	args[1] = to
 	rows, err := db.Log().QueryContext(ctx, `
 		select position, coalesce((select source from choreo.streams where id = stream), source), event_id, type, key, at, saga,
 			nullif(causation, ''), emitter, data
@@ -46,10 +61,11 @@ func Read(ctx context.Context, db *choreo.DB, q pull.Query) (page pull.Page, mor
 				select * from choreo.event_log
 				where position > $1 and position <= $2
 				  and ($3::text[] is null or split_part(type, '.', 1) = any ($3)) and ($4::text[] is null or type = any ($4))
+				  and ($7 = '' or key = $7)`+saga+`
 				order by position limit $5
 			) page
 		) sized
-		where before < $6 order by position`, q.After, to, array(q.Topics), array(q.Types), q.Limit, mostBytes)
+		where before < $6 order by position`, args...)
 	if err != nil {
 		return page, false, fmt.Errorf("reading the log after %d: %w", q.After, err)
 	}
@@ -73,6 +89,24 @@ func Read(ctx context.Context, db *choreo.DB, q pull.Query) (page pull.Page, mor
 		page.Position = page.Items[n-1].Position
 	}
 	return page, head > page.Position, nil
+}
+
+// Last is the position behind which the last n events stand that a query asks
+// for. It looks back over a hundred thousand at most.
+func Last(ctx context.Context, db *choreo.DB, q pull.Query, n int) (after int64, err error) {
+	head, err := Head(ctx, db)
+	if err != nil || n == 0 {
+		return head, err
+	}
+	err = db.Log().QueryRowContext(ctx, `select coalesce(min(position), $6 + 1) - 1 from (
+		select position from (select position, type, key, saga from choreo.event_log where position <= $6 order by position desc limit 100000) l
+		where ($1::text[] is null or split_part(type, '.', 1) = any ($1)) and ($2::text[] is null or type = any ($2))
+		  and ($3 = '' or key = $3) and ($4 = '' or saga = $4)
+		order by position desc limit $5) found`, array(q.Topics), array(q.Types), q.Key, q.Saga, n, head).Scan(&after)
+	if err != nil {
+		return 0, fmt.Errorf("looking back in the log: %w", err)
+	}
+	return after, nil
 }
 
 // array is null where there is nothing to filter by.

@@ -223,7 +223,8 @@ create table choreo.consumers (
   consumer      text primary key,
   topics        text[] not null,
   local         boolean not null, -- fed from the log
-  registered_at timestamptz not null
+  registered_at timestamptz not null,
+  paused_at     timestamptz       -- while an operator holds it still
 );
 
 -- How far each consumer has come: of our own events the last sequence of each
@@ -266,13 +267,19 @@ end
 $$;
 -- +goose StatementEnd
 -- +goose StatementBegin
+-- False for a consumer that is paused: who pauses it waits for the rows' locks,
+-- and so for the batches that have not seen it.
 create function choreo.advance_watermarks(who text, sources text[], topics text[], partitions bigint[], marks bigint[])
-  returns void language plpgsql volatile as $$
+  returns boolean language plpgsql volatile as $$
 begin
+  if exists (select from choreo.consumers c where c.consumer = who and c.paused_at is not null) then
+    return false;
+  end if;
   for i in 1 .. cardinality(topics) loop
     update choreo.watermarks w set sequence = marks[i]
       where w.consumer = who and w.source = sources[i] and w.topic = topics[i] and w.partition = partitions[i];
   end loop;
+  return true;
 end
 $$;
 -- +goose StatementEnd
@@ -442,6 +449,18 @@ create trigger steps_touch_saga after update of state on choreo.steps for each r
   when (case when old.state in ('waiting','calling') then 'open' when old.state in ('parked','unknown') then old.state else 'ended' end
      <> case when new.state in ('waiting','calling') then 'open' when new.state in ('parked','unknown') then new.state else 'ended' end)
   execute function choreo.touch_saga();
+
+-- Who did what, when, to how many: every command of an operator that changed
+-- something. It holds no data of events.
+create table choreo.audit (
+  id     bigint generated always as identity primary key,
+  at     timestamptz not null,
+  who    text not null,
+  action text not null,
+  target text not null,
+  count  bigint not null,
+  detail text not null
+);
 
 -- +goose Down
 drop schema choreo cascade;

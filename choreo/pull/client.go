@@ -34,6 +34,12 @@ func (c *Client) Pull(ctx context.Context, q Query) (Page, error) {
 	if len(q.Types) > 0 {
 		values.Set("type", strings.Join(q.Types, ","))
 	}
+	if q.Saga != "" {
+		values.Set("saga", q.Saga)
+	}
+	if q.Key != "" {
+		values.Set("key", q.Key)
+	}
 	if q.Wait > 0 {
 		values.Set("wait", q.Wait.String())
 	}

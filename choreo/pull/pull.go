@@ -48,6 +48,8 @@ type Query struct {
 	Limit  int           // at most so many events, 1 to 1000
 	Topics []string      // only of these topics; none: of all
 	Types  []string      // only of these types; none: of all
+	Saga   string        // only of this saga; empty: of all
+	Key    string        // only of this key; empty: of all
 	Wait   time.Duration // for the first event, at most 20 s
 }
 

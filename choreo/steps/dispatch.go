@@ -126,7 +126,9 @@ func (r *Runner) due(ctx context.Context, busy []int64, load map[string]int) ([]
 		       (select id, lease_until, false from choreo.steps
 		         where consumer = c.name and state = 'calling' and lease_until < n.now and type = any (string_to_array(c.types, ',')) and id <> all ($3::bigint[])
 		         order by lease_until limit c.room)
-		     ) d`, pq.Array(names), pq.Array(limits), pq.Array(busy), pq.Array(types))
+		     ) d
+		where not exists (select from choreo.consumers p where p.consumer = c.name and p.paused_at is not null)`,
+		pq.Array(names), pq.Array(limits), pq.Array(busy), pq.Array(types))
 	if err != nil {
 		return nil, 0, fmt.Errorf("finding due steps: %w", err)
 	}

@@ -14,7 +14,7 @@ import (
 // facts get ids of their own, its call the key that it had. It refuses a step
 // that is undone, and one whose line has gone on, unless it is forced.
 func Redo(ctx context.Context, db *choreo.DB, id int64, a Action) (Change, error) {
-	return operate(ctx, db, id, a, func(ctx context.Context, u *choreo.Unit, s *locked) error {
+	return operate(ctx, db, "steps redo", id, a, func(ctx context.Context, u *choreo.Unit, s *locked) error {
 		if err := s.mayRunAgain(ctx, u, a.Force); err != nil {
 			return err
 		}
@@ -32,7 +32,7 @@ func Edit(ctx context.Context, db *choreo.DB, id int64, data []byte, a Action) (
 	if err != nil {
 		return Change{}, err
 	}
-	return operate(ctx, db, id, a, func(ctx context.Context, u *choreo.Unit, s *locked) error {
+	return operate(ctx, db, "steps edit", id, a, func(ctx context.Context, u *choreo.Unit, s *locked) error {
 		if !s.changed.Equal(seen) {
 			return ErrChanged
 		}
@@ -94,7 +94,7 @@ func Drop(ctx context.Context, db *choreo.DB, id int64, a Action) (Change, error
 	if a.Reason == "" {
 		return Change{}, ErrNoReason
 	}
-	return operate(ctx, db, id, a, func(ctx context.Context, u *choreo.Unit, s *locked) error {
+	return operate(ctx, db, "steps drop", id, a, func(ctx context.Context, u *choreo.Unit, s *locked) error {
 		if s.state != Waiting && s.state != Parked && s.state != Unknown {
 			return fmt.Errorf("step %d is %s: only one that is waiting, parked or unknown can be dropped", id, s.state)
 		}
@@ -107,8 +107,9 @@ func Drop(ctx context.Context, db *choreo.DB, id int64, a Action) (Change, error
 	})
 }
 
-// operate runs an action on a step whose row is locked, and tells what it changed.
-func operate(ctx context.Context, db *choreo.DB, id int64, a Action, do func(context.Context, *choreo.Unit, *locked) error) (c Change, err error) {
+// operate runs an action on a step whose row is locked, and tells what it changed,
+// also in the audit.
+func operate(ctx context.Context, db *choreo.DB, action string, id int64, a Action, do func(context.Context, *choreo.Unit, *locked) error) (c Change, err error) {
 	if a.Who == "" {
 		return c, ErrNoWho
 	}
@@ -136,8 +137,10 @@ func operate(ctx context.Context, db *choreo.DB, id int64, a Action, do func(con
 		if err := do(ctx, u, s); err != nil {
 			return err
 		}
-		c.After, err = one(ctx, u.SQL(), id)
-		return err
+		if c.After, err = one(ctx, u.SQL(), id); err != nil {
+			return err
+		}
+		return u.Audit(choreo.AsOperator(ctx, a.Who), action, fmt.Sprintf("%d of %s, key %s", id, s.consumer, c.Before.Key), 1, a.Reason)
 	})
 	return c, err
 }

@@ -231,6 +231,7 @@ func (r *Runner) take(ctx context.Context, u *choreo.Unit, s *step) (bool, error
 	err := u.SQL().QueryRowContext(ctx, `select consumer, meta, data, line, place is null, key, attempts, begun_at, called, effect_key, round, updated_at
 		from choreo.steps where id = $1 and (state = 'waiting' and (head or place is null) and due_at <= $2
 			or state = 'calling' and lease_until < $2 or $3)
+		  and not exists (select from choreo.consumers p where p.consumer = steps.consumer and p.paused_at is not null)
 		for update skip locked`, s.id, u.Clock(), safeguard.Off("taken once")).
 		Scan(&consumer, &meta, &s.data, &s.line, &s.delayed, &s.factKey, &s.attempts, &begun, &s.called, &s.effectKey, &s.round, &s.changed)
 	if errors.Is(err, sql.ErrNoRows) {

@@ -61,7 +61,9 @@ func Encode(m choreo.Meta, data []byte, partition int32) *Record {
 	add("ce_type", m.Type)
 	add("ce_time", m.Time.UTC().Format(time.RFC3339Nano))
 	add("ce_dataschema", "/schemas/"+m.Type+".json")
-	add("ce_sequence", strconv.FormatInt(m.Sequence, 10))
+	if m.Sequence > 0 { // a foreign event has none
+		add("ce_sequence", strconv.FormatInt(m.Sequence, 10))
+	}
 	add("ce_correlationid", m.Saga)
 	add("ce_causationid", m.Causation)
 	add("ce_emitter", m.Emitter)

@@ -45,7 +45,27 @@ func run(ctx context.Context, args []string) int {
 		return usageError{fmt.Errorf("%w\nRun `%s --help`", err, c.CommandPath())}
 	})
 	for _, add := range []func() (*cobra.Command, error){
-		upCommand, demoCommand, apiCommand, relayCommand, runCommand, sandboxCommand, migrateCommand, topicsCommand, stepsCommand, sourceCommand, flowCommand, viewsCommand, schemasCommand, newCommand, healthCommand,
+		upCommand,
+		demoCommand,
+		apiCommand,
+		relayCommand,
+		runCommand,
+		sandboxCommand,
+		migrateCommand,
+		topicsCommand,
+		sagasCommand,
+		stepsCommand,
+		consumersCommand,
+		replayCommand,
+		eventsCommand,
+		emitCommand,
+		viewsCommand,
+		auditCommand,
+		sourceCommand,
+		flowCommand,
+		schemasCommand,
+		newCommand,
+		healthCommand,
 	} {
 		c, err := add()
 		if err != nil {

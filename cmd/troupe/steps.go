@@ -5,11 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/user"
 	"strconv"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -101,20 +98,6 @@ func stepsCommand() (*cobra.Command, error) {
 	return cmd, nil
 }
 
-// readData reads data given on the command line, from a file or standard input.
-func readData(given string) ([]byte, error) {
-	switch name, isFile := strings.CutPrefix(given, "@"); {
-	case given == "":
-		return nil, usageError{errors.New("say with --data what the event's data is to be")}
-	case !isFile:
-		return []byte(given), nil
-	case name == "-":
-		return io.ReadAll(os.Stdin)
-	default:
-		return os.ReadFile(name)
-	}
-}
-
 func stepNumber(text string) (int64, error) {
 	id, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
@@ -161,19 +144,6 @@ func stepCommand(use, short, long string, flags []string, execute *bool, action 
 	cmd.Flags().StringVar(&action.Who, "who", operator(), "who does it")
 	cmd.Flags().StringVar(&action.Reason, "reason", "", "why")
 	return cmd, nil
-}
-
-// operator is who runs this, as far as the system knows.
-func operator() string {
-	me, err := user.Current()
-	if err != nil {
-		return ""
-	}
-	host, err := os.Hostname()
-	if err != nil {
-		return me.Username
-	}
-	return me.Username + "@" + host
 }
 
 func notExecuted() error {
