@@ -88,6 +88,9 @@ func (c *crew) buy(ctx context.Context, o orderPlan) error {
 	}
 	c.remember(a, o.label)
 	path := "/orders/" + made.OrderID
+	if err := c.move(ctx, o, path); err != nil {
+		return err
+	}
 	if o.cancel == paid || o.ship {
 		if err := c.untilPaid(ctx, path, buyer); err != nil {
 			return err

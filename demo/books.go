@@ -129,9 +129,26 @@ func (b *books) add(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading the posts: %w", err)
 	}
+	rented := b.keys("rentals.RentalRequested.v1")
+	rented = append(rented, b.keys("managed-rentals.RentalRequested.v1")...)
+	rentals, err := gather(ctx, rented, func(ctx context.Context, id string) (*rental, error) {
+		return read[rental](ctx, b.client, "/rentals/"+id)
+	})
+	if err != nil {
+		return fmt.Errorf("reading the rentals: %w", err)
+	}
+	bills := b.keys("orders.OrderSubmitted.v1")
+	for i, r := range rentals {
+		bills = append(bills, rented[i])
+		var bill *order
+		if r != nil {
+			bill = r.bill()
+		}
+		orders = append(orders, bill)
+	}
 	b.sums = []Sum{
-		b.sagaSum(), moneySum(b.keys("orders.OrderSubmitted.v1"), orders, transfers, b.from == 0),
-		mailSum(b.facts, people, letters), posts,
+		b.sagaSum(), moneySum(bills, orders, transfers, b.from == 0),
+		mailSum(b.facts, people, letters), posts, shippingSum(b.facts), rentalSum(rentals), accountSum(b.facts, people),
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package demo
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -66,6 +67,7 @@ type request struct {
 	contentType  string
 	body         []byte
 	again        bool
+	key          string // Idempotency-Key; empty: none
 }
 
 func get(path, token string) request {
@@ -77,6 +79,19 @@ func post(path, token string, body any) request {
 	if body != nil {
 		r.body, _ = json.Marshal(body) //nolint:errchkjson // our own structs, and maps of strings and those
 	}
+	return r
+}
+
+// put sends something that is the same however often it is sent.
+func put(path, token string, body any) request {
+	r := post(path, token, body).keyed()
+	r.method = http.MethodPut
+	return r
+}
+
+// keyed makes a request one that is done once however often it is sent.
+func (r request) keyed() request {
+	r.key, r.again = rand.Text(), true
 	return r
 }
 
@@ -170,6 +185,9 @@ func (c *client) once(ctx context.Context, r request) (*answer, error) {
 	}
 	if r.token != "" {
 		req.Header.Set("Authorization", "Bearer "+r.token)
+	}
+	if r.key != "" {
+		req.Header.Set("Idempotency-Key", r.key)
 	}
 	res, err := c.http.Do(req)
 	if err != nil {

@@ -39,9 +39,9 @@ func newCrew(c *client, o Options) *crew {
 	return &crew{client: c, o: o, labels: map[string]string{}, promised: map[string]string{}, byName: map[string]*tally{}}
 }
 
-// perform does what is planned: first people sign up, then posts and orders go
+// perform does what is planned: first people sign up, then everything else goes
 // side by side.
-func (c *crew) perform(ctx context.Context, p plan) error {
+func (c *crew) perform(ctx context.Context, p *plan) error {
 	c.people = make([]person, len(p.people))
 	var acts []func(context.Context) error
 	for i := range p.people {
@@ -53,15 +53,39 @@ func (c *crew) perform(ctx context.Context, p plan) error {
 		return err
 	}
 	acts = nil
-	for i := range max(len(p.posts), len(p.orders)) {
+	for i := range max(len(p.posts), len(p.orders), len(p.rentals), len(p.leavers)) {
 		if i < len(p.posts) {
 			acts = append(acts, func(ctx context.Context) error { return c.write(ctx, uint64(i), p.posts[i]) })
 		}
 		if i < len(p.orders) {
 			acts = append(acts, func(ctx context.Context) error { return c.buy(ctx, p.orders[i]) })
 		}
+		if i < len(p.rentals) {
+			acts = append(acts, func(ctx context.Context) error { return c.rent(ctx, p.rentals[i]) })
+		}
+		if i < len(p.leavers) {
+			acts = append(acts, func(ctx context.Context) error { return c.leave(ctx, p.leavers[i]) })
+		}
+	}
+	if c.o.Rate > 0 {
+		return c.all(ctx, -1, c.paced(acts))
 	}
 	return c.all(ctx, max(c.o.Concurrency, 1), acts)
+}
+
+// paced has each act begin when its time has come, however many are under way.
+func (c *crew) paced(acts []func(context.Context) error) []func(context.Context) error {
+	began := time.Now()
+	for i, act := range acts {
+		at := began.Add(time.Duration(float64(i) / c.o.Rate * float64(time.Second)))
+		acts[i] = func(ctx context.Context) error {
+			if err := sleep(ctx, time.Until(at)); err != nil {
+				return err
+			}
+			return act(ctx)
+		}
+	}
+	return acts
 }
 
 // all does the acts, so many at a time.
@@ -163,7 +187,7 @@ func (c *crew) commands() (list []Command) {
 		out := Command{Name: name, Answered: len(t.took), Lost: t.lost}
 		if n := len(t.took); n > 0 {
 			slices.Sort(t.took)
-			out.Median, out.Slowest = Millis(t.took[n/2]), Millis(t.took[n-1])
+			out.Median, out.P99, out.Slowest = Millis(t.took[n/2]), Millis(t.took[(n*99-1)/100]), Millis(t.took[n-1])
 			out.PerSec = float64(n) / t.last.Sub(t.first).Seconds()
 		}
 		list = append(list, out)
@@ -211,4 +235,5 @@ var begins = map[string]string{
 	"upload":      "attachments.AttachmentUploaded.v2",
 	"post":        "posts.PostCreated.v1",
 	"place order": "orders.OrderSubmitted.v1",
+	"rent":        "rentals.RentalRequested.v1",
 }

@@ -13,6 +13,9 @@ type Options struct {
 	Staff       string        // bearer token of staff
 	Sagas       int           // how many to start
 	Concurrency int           // clients at the same time
+	Rate        float64       // sagas begun per second, after everybody has signed up; 0: as fast as the clients can
+	For         time.Duration // with a rate: for how long
+	Prompt      time.Duration // by when 99 of 100 commands of each kind are to be answered; 0: whenever
 	Seed        uint64        // draws what is done; the same seed does the same
 	Run         string        // part of the e-mail addresses, new in each run; a label of a domain
 	Patience    time.Duration // with a system that is away
@@ -48,6 +51,7 @@ type Command struct {
 	Answered int     `json:"answered"`
 	Lost     int     `json:"lost"` // their answers were
 	Median   Millis  `json:"medianMs"`
+	P99      Millis  `json:"p99Ms"` // 99 of 100 were answered by then
 	Slowest  Millis  `json:"slowestMs"`
 	PerSec   float64 `json:"perSecond"` // while this kind was being sent
 }
@@ -86,8 +90,12 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding the end of the log: %w", err)
 	}
+	if o.Rate > 0 {
+		o.Sagas = int(o.Rate * o.For.Seconds())
+	}
 	cast := newCrew(c, o)
-	if err := cast.perform(ctx, draw(o.Sagas, o.Seed)); err != nil {
+	p := draw(o.Sagas, o.Seed)
+	if err := cast.perform(ctx, &p); err != nil {
 		return nil, err
 	}
 	b := &books{client: c, from: from, after: from, progress: o.Progress}
@@ -96,6 +104,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	r := &Report{URL: o.URL, Seed: o.Seed, Commands: cast.commands(), Sagas: b.stories(cast.labels)}
 	r.Sums = append([]Sum{cast.promises(b.facts)}, b.sums...)
+	if o.Prompt > 0 {
+		r.Sums = append(r.Sums, promptSum(r.Commands, o.Prompt))
+	}
 	r.Took = Millis(time.Since(began))
 	return r, nil
 }

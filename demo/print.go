@@ -60,10 +60,10 @@ func (p *printer) commands(list []Command) {
 		return
 	}
 	t := tabwriter.NewWriter(p.w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "command\tanswered\tlost\tmedian\tslowest\tper second\t") // what went wrong, Flush says
+	fmt.Fprintln(t, "command\tanswered\tlost\tmedian\tp99\tslowest\tper second\t") // what went wrong, Flush says
 	for _, c := range list {
-		fmt.Fprintf(t, "%s\t%d\t%d\t%s\t%s\t%.1f\t\n", c.Name, c.Answered, c.Lost,
-			since(time.Duration(c.Median)), since(time.Duration(c.Slowest)), c.PerSec)
+		fmt.Fprintf(t, "%s\t%d\t%d\t%s\t%s\t%s\t%.1f\t\n", c.Name, c.Answered, c.Lost,
+			since(time.Duration(c.Median)), since(time.Duration(c.P99)), since(time.Duration(c.Slowest)), c.PerSec)
 	}
 	if err := t.Flush(); p.err == nil {
 		p.err = err

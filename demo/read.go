@@ -46,6 +46,14 @@ func (f fact) owner() string {
 	return n.AccountID + n.AuthorID + n.OwnerID
 }
 
+// field is a text in the fact's data, empty where there is none.
+func (f fact) field(name string) string {
+	var data map[string]any
+	_ = json.Unmarshal(f.Data, &data) // facts are objects
+	text, _ := data[name].(string)
+	return text
+}
+
 type eventPage struct {
 	Items    []fact `json:"items"`
 	Position int64  `json:"position"`
@@ -118,6 +126,7 @@ type account struct {
 	AccountID string `json:"accountId"`
 	Email     string `json:"email"`
 	Mail      string `json:"mail"`
+	State     string `json:"state"`
 }
 
 type money struct {

@@ -8,9 +8,32 @@ import (
 
 // plan is what a run is going to do, drawn from the seed.
 type plan struct {
-	people []personPlan
-	posts  []postPlan
-	orders []orderPlan
+	people  []personPlan // those who leave stand behind the others
+	posts   []postPlan
+	orders  []orderPlan
+	rentals []rentalPlan
+	leavers []leaverPlan
+}
+
+type rentalPlan struct {
+	label    string
+	room     string
+	day      int // from the first that can be had
+	nights   int
+	phone    string
+	card     string
+	mode     string
+	withdraw bool
+	after    time.Duration // of the answer, when it is withdrawn
+	guest    int
+}
+
+type leaverPlan struct {
+	label    string
+	person   int
+	projects int
+	member   int // who works in them too; -1: nobody
+	order    bool
 }
 
 type personPlan struct {
@@ -36,6 +59,7 @@ type orderPlan struct {
 	after  time.Duration // of the answer or the confirmation, when it is canceled
 	ship   bool
 	buyer  int
+	moves  []string // postal codes that it is to go to instead
 }
 
 type cancelWhen int
@@ -54,14 +78,22 @@ var words = []string{"kafka", "Kafka ", "choreography", "sagas", "undo", "outbox
 func draw(n int, seed uint64) plan {
 	r := rand.New(rand.NewPCG(seed, 0))
 	var p plan
-	people, posts := max(n/4, 1), max(n*3/8, 1)
+	// Of many sagas few are sign-ups: a password hash bounds those.
+	people, posts, rentals, leavers := max(min(n/5, 60), 1), max(n*3/10, 1), n/6, min(n/15, 20)
 	for i := range people {
 		p.people = append(p.people, drawPerson(i))
+	}
+	for i := range leavers {
+		p.people = append(p.people, personPlan{"", "leaver"})
+		p.leavers = append(p.leavers, drawLeaver(r, i, people))
+	}
+	for i := range rentals {
+		p.rentals = append(p.rentals, drawRental(r, i, people))
 	}
 	for i := range posts {
 		p.posts = append(p.posts, drawPost(r, i, people))
 	}
-	for i := range max(n-people-posts, 1) {
+	for i := range max(n-people-posts-rentals-2*leavers, 1) {
 		p.orders = append(p.orders, drawOrder(r, i, people))
 	}
 	r.Shuffle(len(p.posts), func(i, j int) { p.posts[i], p.posts[j] = p.posts[j], p.posts[i] })
@@ -134,8 +166,51 @@ func drawOrder(r *rand.Rand, i, people int) orderPlan {
 	if o.cancel == paid {
 		o.after /= 4
 	}
+	switch {
+	case i == len(special)-1:
+		o.moves = []string{"54321"}
+	case i == len(special):
+		o.moves, o.cancel, o.ship = []string{"00001", "54321"}, never, false
+	case i == len(special)+1:
+		o.moves, o.cancel, o.ship = []string{"00000"}, never, false
+	case i > len(special) && r.IntN(5) == 0:
+		o.moves = []string{"54321"}
+	}
 	o.label = orderLabel(o)
 	return o
+}
+
+// drawRental draws one of few rooms and nights, so that some are taken.
+func drawRental(r *rand.Rand, i, people int) rentalPlan {
+	p := rentalPlan{
+		room: fmt.Sprintf("room-%d", 1+r.IntN(3)), day: r.IntN(20), nights: 1 + r.IntN(3), phone: "+49301234567", card: "tok_visa",
+		mode: []string{"choreography", "manager"}[i%2], guest: r.IntN(people), after: time.Duration(r.IntN(800)) * time.Millisecond,
+	}
+	switch {
+	case i < 2:
+		p.card, p.label = "tok_declined", "declined"
+	case i < 4:
+		p.withdraw, p.label = true, "withdrawn"
+	case i < 6:
+		p.phone, p.label = "+49301230000", "a phone that refuses"
+	case i < 8:
+		p.card, p.label = "tok_timeout_after_charge", "tok_timeout_after_charge"
+	case r.IntN(5) == 0:
+		p.withdraw, p.label = true, "withdrawn"
+	}
+	p.label = join(p.label, p.mode)
+	return p
+}
+
+func drawLeaver(r *rand.Rand, i, people int) leaverPlan {
+	l := leaverPlan{person: people + i, member: -1, projects: r.IntN(2)}
+	switch i % 4 {
+	case 1:
+		l.projects, l.member, l.label = 1, r.IntN(people), "somebody else works in a project"
+	case 2:
+		l.order, l.projects, l.label = true, 1, "an order is under way"
+	}
+	return l
 }
 
 func orderLabel(o orderPlan) string {

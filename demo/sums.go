@@ -46,7 +46,7 @@ func moneySum(ids []string, orders []*order, transfers []transfer, all bool) Sum
 			}
 		}
 	}
-	s.Text = fmt.Sprintf("%d orders: %d confirmed, %d shipped, %d canceled", len(ids), states["confirmed"], states["shipped"], states["canceled"])
+	s.Text = fmt.Sprintf("%d orders and rentals: %d confirmed, %d shipped, %d canceled", len(ids), states["confirmed"], states["shipped"], states["canceled"])
 	if owed > 0 {
 		s.Text += fmt.Sprintf(" (%d owed)", owed)
 	}

@@ -118,7 +118,7 @@ func TestAPlanIsDrawnFromItsSeed(t *testing.T) {
 	}
 	for n := range 70 {
 		p := draw(n, 1)
-		if got := len(p.people) + len(p.posts) + len(p.orders); got != max(n, 3) {
+		if got := len(p.people) + len(p.posts) + len(p.orders) + len(p.rentals) + len(p.leavers); got != max(n, 3) {
 			t.Errorf("a plan of %d sagas has %d", n, got)
 		}
 	}
