@@ -14,6 +14,7 @@ func (s shared) deletions(t *testing.T) {
 	for name, test := range map[string]func(*testing.T){
 		"delete-projects and delete-account, then erase-account: nothing is left of the person":   s.erasedPerson,
 		"delete-account refuses while an order is confirmed: restore-projects, restore-account":   s.deletionRefusedByOrder,
+		"delete-account refuses while a rental has not ended":                                     s.deletionRefusedByRental,
 		"delete-account refuses while a refund is owed":                                           s.deletionRefusedByRefund,
 		"delete-projects refuses while another member works in one: restore-account":              s.deletionRefusedByMember,
 		"both halves refuse: the account is restored once":                                        s.deletionRefusedByBoth,
@@ -74,7 +75,7 @@ func (s *system) isRestored(t *testing.T, p person, g sagaBody, facts ...string)
 
 func (s shared) erasedPerson(t *testing.T) {
 	mark := token()
-	name, street, card := "Name-"+mark, "Street-"+mark, "tok_gone_"+mark
+	name, street, card, phone := "Name-"+mark, "Street-"+mark, "tok_gone_"+mark, "+49"+digits(mark)
 	p := person{email: s.email("gone")}
 	p.id = as[accountBody](t, s.call(t, http.StatusCreated, http.MethodPost, "/accounts", "",
 		map[string]string{"email": p.email, "password": password, "name": name})).AccountID
@@ -97,8 +98,18 @@ func (s shared) erasedPerson(t *testing.T) {
 	bought := as[orderBody](t, s.call(t, http.StatusAccepted, http.MethodPost, "/orders", p.token, order)).OrderID
 	s.confirmed(t, bought)
 	s.call(t, http.StatusOK, http.MethodPost, "/orders/"+bought+"/shipment", staff, nil)
-	if found := s.traced(t, p.email, name, street); len(found) == 0 {
-		t.Fatal("nothing of the person is found before it is erased: the search finds nothing")
+	from, to := s.night()
+	room := rentalRequest("choreography", card, from, to)
+	room["guestPhone"] = phone
+	r := s.rent(t, p, room)
+	s.rentalIn(t, r.id, "completed")
+	s.call(t, http.StatusAccepted, http.MethodDelete, "/rentals/"+r.id, p.token, nil)
+	s.rentalIn(t, r.id, "withdrawn")
+	s.settled(t, r.saga)
+	for _, text := range []string{p.email, name, street} {
+		if len(s.traced(t, text)) == 0 {
+			t.Fatalf("%s is not even found before it is erased: the search finds nothing", text)
+		}
 	}
 
 	g := s.leave(t, p)
@@ -129,7 +140,7 @@ func (s shared) erasedPerson(t *testing.T) {
 		t.Errorf("%d sessions, payment methods and projects are left", n)
 	}
 	s.forwarded(t)
-	for _, where := range s.traced(t, p.email, name, street, card, mark+"-") {
+	for _, where := range s.traced(t, p.email, name, street, card, phone, mark+"-") {
 		t.Errorf("something of the person stands in %s", where)
 	}
 	// The address is free again.
@@ -208,6 +219,24 @@ func (s shared) deletionRefusedByRefund(t *testing.T) {
 	s.cancel(t, p, id)
 	s.settled(t, saga)
 	s.isRestored(t, p, s.leave(t, p), "accounts.AccountDeletionFailed", "projects.ProjectsRestored")
+}
+
+func (s shared) deletionRefusedByRental(t *testing.T) {
+	p := s.join(t, "guest")
+	from, to := s.night()
+	r := s.rent(t, p, rentalRequest("manager", "tok_visa", from, to))
+	s.rentalIn(t, r.id, "completed")
+	s.isRestored(t, p, s.leave(t, p), "accounts.AccountDeletionFailed", "projects.ProjectsRestored")
+}
+
+// digits are those of a text, letters made some.
+func digits(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			r = '0' + r%10
+		}
+		return r
+	}, text)
 }
 
 func (s shared) deletionRefusedByMember(t *testing.T) {

@@ -47,6 +47,8 @@ func TestARunningSystem(t *testing.T) {
 		t.Run("a bare record from another producer", s.bareRecord)
 	})
 	t.Run("in crowds", func(t *testing.T) { // by themselves: they take all the machine has
+		t.Run("many sign up with one address", s.manySignUpsWithOneAddress)
+		t.Run("many posts have the same ten tags", s.manyPostsWithTheSameTags)
 		t.Run("many want one room for one night", s.manyWantOneRoom)
 		t.Run("rentals and orders are taken back at any moment", s.takenBackAtAnyMoment)
 	})
