@@ -11,10 +11,13 @@ import (
 func (s *system) comesOut(t *testing.T, id, saga string, want orderBody, charges, refunds int) sagaBody {
 	t.Helper()
 	g := s.settled(t, saga)
-	o := s.order(t, id)
-	if o.State != want.State || o.RefundStatus != want.RefundStatus {
-		t.Errorf("order %s is %s, refund %s; want %s, %s", id, o.State, o.RefundStatus, want.State, want.RefundStatus)
-	}
+	var o orderBody
+	eventually(t, 30*time.Second, func() error { // no saga waits for a view
+		if o = s.order(t, id); o.State != want.State || o.RefundStatus != want.RefundStatus {
+			return fmt.Errorf("order %s is %s, refund %s; want %s, %s", id, o.State, o.RefundStatus, want.State, want.RefundStatus)
+		}
+		return nil
+	})
 	gotCharges, gotRefunds, kept := s.payments(t, id)
 	if gotCharges != charges || gotRefunds != refunds {
 		t.Errorf("it was charged %d times and refunded %d times; want %d and %d", gotCharges, gotRefunds, charges, refunds)
