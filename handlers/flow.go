@@ -40,6 +40,7 @@ type Outside struct {
 func Flow(out Outside) (*choreo.Flow, error) {
 	verificationMail, day := 20*time.Second, 24*time.Hour
 	const stream = "the stream of a process manager is a record"
+	const refused = "RentalChargeFailed says that nothing was charged; what nobody can say is RentalChargeUnknown"
 	return choreo.NewFlow(
 		// What the effects call, and how many calls each process has under way to it.
 		choreo.Provider("mail", 64),
@@ -204,7 +205,8 @@ func Flow(out Outside) (*choreo.Flow, error) {
 
 		choreo.OnEffect("charge-rental", rentals.ChargeRental[events.RentalRequested]{Payments: out.Payments, CardKey: out.CardKey}).
 			Calls("payments").Emits(events.RentalCharged{}).FailsWith(events.RentalChargeFailed{}, events.RentalChargeUnknown{}).
-			GivesUp(15*time.Minute, rentals.ChargeGivenUp[events.RentalRequested]).Within(time.Minute),
+			GivesUp(15*time.Minute, rentals.ChargeGivenUp[events.RentalRequested]).
+			Except(2, refused).Within(time.Minute),
 		choreo.On("occupy-room", rentals.OccupyRoom[events.RentalCharged]).
 			Emits(events.RoomOccupied{}).FailsWith(events.RoomOccupationFailed{}).Within(5*time.Second),
 		choreo.On("complete-rental", rentals.CompleteRental[events.RoomOccupied]).
@@ -232,7 +234,7 @@ func Flow(out Outside) (*choreo.Flow, error) {
 		choreo.On("withdraw-rental", rentals.WithdrawRental[events.RentalRefunded]).
 			Undoes("request-rental", "complete-rental").Emits(events.RentalWithdrawn{}).Within(5*time.Second),
 		choreo.On("flag-rental-refund", rentals.FlagRentalRefund[events.RentalRefundFailed]).
-			Undoes("request-rental").Within(5*time.Second),
+			Undoes("request-rental", "complete-rental").Within(5*time.Second),
 
 		choreo.Final(events.RentalCompleted{}, choreo.Completed),
 		choreo.Final(events.GuestTexted{}, choreo.Completed),
@@ -275,7 +277,8 @@ func Flow(out Outside) (*choreo.Flow, error) {
 		choreo.On("manage-rental", rentals.ManageRental[events.ManagedRentalRefunded](process.Whole)).
 			Emits(events.WithdrawRental{}).Keeps(stream).Within(5*time.Second),
 		choreo.On("manage-rental", rentals.ManageRental[events.ManagedRentalRefundFailed](process.Whole)).
-			Emits(events.FlagRentalRefund{}).Keeps(stream).Within(5*time.Second),
+			Emits(events.FlagRentalRefund{}).Keeps(stream).
+			Except(1, "the failed refund, which is final, is the end: flagging it says nothing new").Within(5*time.Second),
 		choreo.On("manage-rental", rentals.ManageRental[events.ManagedRentalWithdrawalRequested](process.Whole)).
 			Keeps(stream).Within(5*time.Second),
 		choreo.On("manage-rental", rentals.ManageRental[events.ManagedGuestTexted](process.Whole)).
@@ -295,7 +298,8 @@ func Flow(out Outside) (*choreo.Flow, error) {
 
 		choreo.OnEffect("charge-rental", rentals.ChargeRental[events.ChargeRental]{Payments: out.Payments, CardKey: out.CardKey}).
 			Calls("payments").Emits(events.ManagedRentalCharged{}).FailsWith(events.ManagedRentalChargeFailed{}, events.ManagedRentalChargeUnknown{}).
-			GivesUp(15*time.Minute, rentals.ChargeGivenUp[events.ChargeRental]).Within(time.Minute),
+			GivesUp(15*time.Minute, rentals.ChargeGivenUp[events.ChargeRental]).
+			Except(2, refused).Within(time.Minute),
 		choreo.On("occupy-room", rentals.OccupyRoom[events.OccupyRoom]).
 			Emits(events.ManagedRoomOccupied{}).FailsWith(events.ManagedRoomOccupationFailed{}).Within(5*time.Second),
 		choreo.On("complete-rental", rentals.CompleteRental[events.CompleteRental]).
@@ -313,7 +317,7 @@ func Flow(out Outside) (*choreo.Flow, error) {
 		choreo.On("withdraw-rental", rentals.WithdrawRental[events.WithdrawRental]).
 			Undoes("request-rental", "complete-rental").Emits(events.ManagedRentalWithdrawn{}).Within(5*time.Second),
 		choreo.On("flag-rental-refund", rentals.FlagRentalRefund[events.FlagRentalRefund]).
-			Undoes("request-rental").Within(5*time.Second),
+			Undoes("request-rental", "complete-rental").Within(5*time.Second),
 
 		choreo.Final(events.ManagedRentalCompleted{}, choreo.Completed),
 		choreo.Final(events.ManagedGuestTexted{}, choreo.Completed),

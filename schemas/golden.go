@@ -55,6 +55,10 @@ func fill(v reflect.Value, name string) {
 			if field.IsExported() {
 				json, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 				fill(v.Field(i), json)
+				if _, enum, ok := strings.Cut(field.Tag.Get("jsonschema"), "enum="); ok && field.Type.Kind() == reflect.String {
+					value, _, _ := strings.Cut(enum, ",")
+					v.Field(i).SetString(value)
+				}
 			}
 		}
 	default:

@@ -74,8 +74,8 @@ func newGraph(flow *choreo.Flow) *graph {
 	for _, c := range flow.Commands() {
 		n := &node{name: c.Name, command: c, emits: c.EmitsTypes, excepts: c.Excepts}
 		g.add(n)
-		if len(c.CancelsNames) == 0 && len(c.EmitsTypes) > 0 {
-			g.starts = append(g.starts, n)
+		if len(c.CancelsNames) == 0 {
+			g.starts = append(g.starts, n.alternatives()...)
 		}
 	}
 	for _, f := range flow.Facts() {
@@ -94,6 +94,21 @@ func newGraph(flow *choreo.Flow) *graph {
 	}
 	g.sure = g.guaranteed()
 	return g
+}
+
+// alternatives are the sagas that a command may begin: it changes one aggregate,
+// whose facts are on one topic, so facts on several never come together.
+func (n *node) alternatives() (all []*node) {
+	for _, f := range n.emits {
+		if i := slices.IndexFunc(all, func(a *node) bool { return topicOf(a.emits[0]) == topicOf(f) }); i >= 0 {
+			all[i].emits = append(all[i].emits, f)
+			continue
+		}
+		one := *n
+		one.emits = []string{f}
+		all = append(all, &one)
+	}
+	return all
 }
 
 func (g *graph) add(n *node) {

@@ -118,7 +118,7 @@ func (g *graph) notUndone(f failure, n *node) Finding {
 	if n.effect() {
 		cure += " or .Irreversible(\"…\")"
 	}
-	return Finding{Rule: 2, Line: f.of.line(), What: what, Path: path, Cure: cure, nodes: []*node{f.of, n}}
+	return Finding{Rule: 2, Line: f.of.line(), What: what, Path: path, Cure: cure, nodes: []*node{f.of}} // n says Keeps
 }
 
 // unevenUndos are consumers that undo a step on some of their lines only.
