@@ -20,13 +20,14 @@ type books struct {
 	facts    []fact
 	order    []string // sagas as they began
 	sagas    map[string]*Saga
+	known    map[string]bool // ids of the facts that were read
 	sums     []Sum
 	progress func(string)
 }
 
 // close waits until every saga is settled, at most as long as told, and adds up.
 func (b *books) close(ctx context.Context, wait time.Duration) error {
-	b.sagas = map[string]*Saga{}
+	b.sagas, b.known = map[string]*Saga{}, map[string]bool{}
 	for deadline := time.Now().Add(wait); ; {
 		news, open, err := b.look(ctx)
 		if err != nil {
@@ -52,6 +53,7 @@ func (b *books) look(ctx context.Context) (news bool, open int, err error) {
 	}
 	b.facts, b.after = append(b.facts, facts...), end
 	for _, f := range facts {
+		b.known[f.ID] = true
 		if _, known := b.sagas[f.SagaID]; !known {
 			b.order = append(b.order, f.SagaID)
 		}
@@ -69,11 +71,19 @@ func (b *books) look(ctx context.Context) (news bool, open int, err error) {
 	}
 	for i, id := range todo {
 		b.sagas[id] = found[i]
+		if found[i] != nil && slices.ContainsFunc(found[i].Steps, b.unread) {
+			found[i].Status = "running" // it shows facts that are committed, and not in the log yet
+		}
 		if found[i] == nil || found[i].Status != "settled" {
 			open++
 		}
 	}
 	return len(facts) > 0, open, nil
+}
+
+// unread tells whether the fact of a step did not come from the log yet.
+func (b *books) unread(s Step) bool {
+	return !b.known[s.EventID]
 }
 
 // gather reads something for each id, several at a time.
