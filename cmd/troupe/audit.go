@@ -26,7 +26,7 @@ func auditList() (*cobra.Command, error) {
 			return to.give(items(deeds), func(w io.Writer) {
 				fmt.Fprintln(w, "AT\tWHO\tACTION\tTARGET\tCOUNT\tDETAIL")
 				for _, d := range deeds {
-					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", clock(d.At), d.Who, d.Action, d.Target, d.Count, cut(d.Detail, 80))
+					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", clock(d.At), d.Who, d.Action, d.Target, d.Count, cut(d.Detail, 160))
 				}
 			})
 		})

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -14,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Exit codes: 0 done, 1 failed, 2 a wrong command line.
+// Exit codes: 0 done, 1 failed or refused, 2 a wrong command line or setting.
 const (
 	exitFailed = 1
 	exitUsage  = 2
@@ -28,16 +29,17 @@ func main() {
 		// of 100 the collector takes a sixth of a busy consumer's time.
 		debug.SetGCPercent(300)
 	}
-	os.Exit(run(ctx, os.Args[1:]))
+	os.Exit(run(ctx, os.Args[1:], os.Stdout))
 }
 
-func run(ctx context.Context, args []string) int {
+func run(ctx context.Context, args []string, out io.Writer) int {
 	root := &cobra.Command{
 		Use:   "troupe",
 		Short: "A choreography of small Kafka consumers",
 		Long: "Troupe does what must follow a commit: as facts on Kafka topics, with one small consumer for each,\n" +
 			"and failure facts that wake the consumers which undo what went before.\n\n" +
-			"Exit codes: 0 done, 1 failed, 2 wrong command line.",
+			"Exit codes: 0 done, also a dry run; 1 failed, or refused by what there is; 2 wrong command line, or a setting\n" +
+			"is missing: nothing was begun.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -75,6 +77,7 @@ func run(ctx context.Context, args []string) int {
 		root.AddCommand(c)
 	}
 	root.SetArgs(args)
+	root.SetOut(out)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
