@@ -30,6 +30,7 @@ func NewPublisher(c Config) (*Publisher, error) {
 	s.Producer.MaxMessageBytes = 1 << 20
 	s.Producer.Retry.Max, s.Producer.Retry.Backoff = 3, 100*time.Millisecond
 	s.Net.MaxOpenRequests = 1
+	s.Net.DialTimeout, s.Net.ReadTimeout, s.Net.WriteTimeout = 5*time.Second, 15*time.Second, 15*time.Second
 	producer, err := sarama.NewSyncProducer(c.Brokers, s)
 	if err != nil {
 		return nil, fmt.Errorf("connecting a producer to Kafka at %v: %w", c.Brokers, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/IBM/sarama"
 	"github.com/google/uuid"
@@ -34,6 +35,7 @@ func (r *Reader) connected() (sarama.Client, error) {
 	}
 	c := r.config.client()
 	c.Metadata.Retry.Max = 1
+	c.Net.DialTimeout, c.Net.ReadTimeout = 5*time.Second, 15*time.Second
 	client, err := sarama.NewClient(r.config.Brokers, c)
 	if err != nil {
 		return nil, fmt.Errorf("reaching Kafka at %v: %w", r.config.Brokers, err)

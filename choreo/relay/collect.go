@@ -50,11 +50,11 @@ type span struct{ first, end int64 }
 const mostSpans = 256
 
 // wrote notes where the records stand that we have just written; err says which
-// of them did not arrive.
-func (c *collector) wrote(topic string, records []*wire.Record, err error) {
+// of them did not arrive. It tells how many did.
+func (c *collector) wrote(topic string, records []*wire.Record, err error) (arrived int) {
 	var failed *broker.FailedError
 	if err != nil && !errors.As(err, &failed) {
-		return
+		return 0
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -65,6 +65,7 @@ func (c *collector) wrote(topic string, records []*wire.Record, err error) {
 		if failed != nil && failed.At[i] != nil {
 			continue
 		}
+		arrived++
 		p := place{topic, record.Partition}
 		list := c.ours[p]
 		if n := len(list); n > 0 && list[n-1].end == record.Offset {
@@ -74,6 +75,7 @@ func (c *collector) wrote(topic string, records []*wire.Record, err error) {
 		list = append(list, span{record.Offset, record.Offset + 1})
 		c.ours[p] = list[max(0, len(list)-mostSpans):]
 	}
+	return arrived
 }
 
 // skip passes over what we have written, and tells where the next of it begins.

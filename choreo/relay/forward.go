@@ -22,13 +22,13 @@ import (
 // only itself.
 func (r *Relay) Forward(ctx context.Context) (n int, err error) {
 	facts := r.fresh
-	if r.fresh = nil; !r.current {
-		if facts, err = r.pending(ctx); err != nil {
-			return 0, err
-		}
-		r.current = len(facts) == 0
+	if r.fresh = nil; r.current {
+		_, err = r.publish(ctx, facts)
+	} else if n, err = r.forwardPending(ctx); err == nil {
+		r.current = n == 0
+		return n, nil
 	}
-	if err := r.publish(ctx, facts); err != nil {
+	if err != nil {
 		r.behind()
 		return 0, err
 	}
@@ -80,8 +80,42 @@ func (r *Relay) pendingAfter(ctx context.Context) (int64, error) {
 	return after, err
 }
 
+// forwardPending forwards what the log holds, and touches nothing of the relay's
+// turns: it runs beside them.
+//
+// The first fact of each partition goes alone: while a broker comes back, a
+// producer may fail with the first records that it was given, and succeed with
+// those behind them.
+func (r *Relay) forwardPending(ctx context.Context) (n int, err error) {
+	facts, err := r.pending(ctx)
+	if err != nil || len(facts) == 0 {
+		return 0, err
+	}
+	var first, behind []*fact
+	seen := map[int64]bool{}
+	for _, f := range facts {
+		if !seen[f.stream] {
+			seen[f.stream] = true
+			first = append(first, f)
+		} else {
+			behind = append(behind, f)
+		}
+	}
+	broken, err := r.publish(ctx, first)
+	behind = slices.DeleteFunc(behind, func(f *fact) bool { return broken[f.stream] })
+	if len(behind) > 0 {
+		_, also := r.publish(ctx, behind)
+		err = errors.Join(err, also)
+	}
+	return len(facts), err
+}
+
+// errOthers says that some of what was to be published was.
+var errOthers = errors.New("the other partitions go on")
+
 // publish publishes facts, of each partition in order, and stores how far it came.
-func (r *Relay) publish(ctx context.Context, facts []*fact) error {
+// It tells which streams failed.
+func (r *Relay) publish(ctx context.Context, facts []*fact) (broken map[int64]bool, err error) {
 	topics := map[string]*outgoing{}
 	for _, f := range facts {
 		m := choreo.Meta{ID: f.eventID, Source: r.db.Source(), Type: f.typ, Key: f.key, Time: f.at, Saga: f.saga,
@@ -98,16 +132,23 @@ func (r *Relay) publish(ctx context.Context, facts []*fact) error {
 		o.streams, o.sequences = append(o.streams, int(f.stream)), append(o.sequences, f.sequence)
 	}
 	var errs []error
+	delivered := 0
+	broken = map[int64]bool{}
 	for _, topic := range slices.Sorted(maps.Keys(topics)) { // in one order: a simulation repeats it
 		o := topics[topic]
 		err := r.publisher.Publish(topic, broker.NewMessage(ctx, &broker.Batch{Records: o.records}))
 		errs = append(errs, err)
-		r.collector.wrote(topic, o.records, err)
+		delivered += r.collector.wrote(topic, o.records, err)
+		o.failed(err, broken)
 		if err := r.advance(ctx, o.reached(err)); err != nil {
-			return fmt.Errorf("storing how far %s is forwarded: %w", topic, err)
+			return broken, fmt.Errorf("storing how far %s is forwarded: %w", topic, err)
 		}
 	}
-	return errors.Join(errs...)
+	err = errors.Join(errs...)
+	if err != nil && delivered > 0 {
+		err = fmt.Errorf("%w (%w)", err, errOthers)
+	}
+	return broken, err
 }
 
 // mark is how far a stream stands on Kafka.
@@ -137,6 +178,17 @@ type outgoing struct {
 	records   []*wire.Record
 	streams   []int
 	sequences []int64
+}
+
+// failed adds the streams of which something did not arrive.
+func (o *outgoing) failed(err error, broken map[int64]bool) {
+	var failed *broker.FailedError
+	all := err != nil && !errors.As(err, &failed)
+	for i, stream := range o.streams {
+		if all || failed != nil && failed.At[i] != nil {
+			broken[int64(stream)] = true
+		}
+	}
 }
 
 // reached is, per stream, the last sequence before the first that failed.

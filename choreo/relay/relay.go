@@ -49,6 +49,12 @@ type Relay struct {
 	retention time.Duration // of the log; 0: for ever
 	needed    string        // by whom the log was found to be needed for longer
 	collector collector
+
+	course   course
+	failed   error         // why it is held up
+	catching chan error    // what is behind is being forwarded beside
+	wait     time.Duration // until it is tried again
+	retryAt  time.Time
 }
 
 // Reader reads a topic partition from an offset, or from its first record where

@@ -10,6 +10,12 @@ import (
 	"github.com/lib/pq"
 )
 
+// A broker that does not answer is asked again between these.
+const (
+	retrySoonest = 200 * time.Millisecond
+	retryLatest  = 2 * time.Second
+)
+
 // Run relays until ctx ends. hints wakes it; without one it looks ten times a
 // second.
 func (r *Relay) Run(ctx context.Context, hints <-chan *pq.Notification) error {
@@ -24,20 +30,16 @@ func (r *Relay) Run(ctx context.Context, hints <-chan *pq.Notification) error {
 	beside.Go(func() { r.keep(ctx) })
 	beside.Go(func() { r.collect(ctx) })
 	defer beside.Wait()
-	var last string
+	defer func() {
+		if r.catching != nil {
+			<-r.catching
+		}
+	}()
 	hinted := false
 	for ctx.Err() == nil {
 		more, err := r.turn(ctx, hinted)
-		switch {
-		case err == nil:
-			if last != "" {
-				r.log.Info("relaying again")
-			}
-			last = ""
-		case ctx.Err() != nil:
-		case err.Error() != last:
-			last = err.Error()
-			r.log.Warn("relaying is held up; commands go on being accepted", "error", err)
+		if ctx.Err() == nil {
+			r.tell(ctx, err)
 		}
 		if hinted = more; more {
 			continue
@@ -67,6 +69,26 @@ func drain(hints <-chan *pq.Notification) {
 	}
 }
 
+// tell notes how a turn ended, and logs what has changed, once.
+func (r *Relay) tell(ctx context.Context, err error) {
+	state := Relaying
+	if err != nil {
+		state = HeldUp
+	} else if !r.verified {
+		state = Standby
+	}
+	before, since := r.course.turn(state, err)
+	if before == state || before != HeldUp && state != HeldUp {
+		return
+	}
+	s, _ := r.State(ctx) // without the count, where the database does not answer
+	if state == HeldUp {
+		r.log.Warn("relaying is held up; commands go on being accepted", "error", err, "waiting", s.Waiting)
+	} else {
+		r.log.Info("relaying again", "after", s.Since.Sub(since).Round(time.Millisecond), "waiting", s.Waiting)
+	}
+}
+
 // turn sequences and forwards once; more tells that there is more to do now.
 // While claims come back full, what one brought is published beside the next.
 func (r *Relay) turn(ctx context.Context, hinted bool) (more bool, err error) {
@@ -76,19 +98,16 @@ func (r *Relay) turn(ctx context.Context, hinted bool) (more bool, err error) {
 		}
 	}
 	if !r.current {
-		if err := r.catchUp(ctx); errors.Is(err, ErrStandby) {
-			return false, nil
-		} else if err != nil { // Kafka is away: the log goes on, and those fed from it
-			_, also := r.Sequence(ctx)
-			return false, errors.Join(err, also)
-		}
-		return true, nil
+		return r.catchingUp(ctx)
 	}
 	sequenced, err := r.Sequence(ctx)
 	for err == nil && sequenced == Batch && r.current {
 		facts, published := r.fresh, make(chan error, 1)
 		r.fresh = nil
-		go func() { published <- r.publish(ctx, facts) }()
+		go func() {
+			_, err := r.publish(ctx, facts)
+			published <- err
+		}()
 		sequenced, err = r.Sequence(ctx)
 		if failed := <-published; failed != nil {
 			r.behind()
@@ -103,6 +122,65 @@ func (r *Relay) turn(ctx context.Context, hinted bool) (more bool, err error) {
 	}
 	forwarded, err := r.Forward(ctx)
 	return err == nil && (sequenced == Batch || forwarded >= Batch), err
+}
+
+// catchingUp forwards what is behind. After a failure it is tried beside, at
+// growing distance: the log goes on, and those fed from it, however long a broker
+// does not answer.
+func (r *Relay) catchingUp(ctx context.Context) (more bool, err error) {
+	if r.failed == nil {
+		err := r.catchUp(ctx)
+		if errors.Is(err, ErrStandby) {
+			return false, nil
+		}
+		if err == nil {
+			return true, nil
+		}
+		r.later(err)
+	}
+	if r.catching == nil && !time.Now().Before(r.retryAt) {
+		if !r.verified {
+			if err := r.verify(ctx); errors.Is(err, ErrStandby) {
+				r.failed = nil
+				return false, nil
+			} else if err != nil {
+				r.later(err)
+				return false, err
+			}
+		}
+		r.catching = make(chan error, 1)
+		go func(done chan<- error) {
+			_, err := r.forwardPending(ctx)
+			done <- err
+		}(r.catching)
+	}
+	if r.verified {
+		if _, err := r.Sequence(ctx); errors.Is(err, ErrStandby) {
+			return false, nil
+		} else if err != nil {
+			return false, errors.Join(r.failed, err)
+		}
+	}
+	select {
+	case err := <-r.catching:
+		if r.catching = nil; err == nil {
+			r.failed, r.wait = nil, 0
+			return true, nil
+		}
+		r.later(err)
+	default:
+	}
+	return false, r.failed
+}
+
+// later says when to try again. Where only some partitions cannot be written, the
+// others are not to wait.
+func (r *Relay) later(err error) {
+	r.failed = err
+	if r.wait = min(max(2*r.wait, retrySoonest), retryLatest); errors.Is(err, errOthers) {
+		r.wait = 0
+	}
+	r.retryAt = time.Now().Add(r.wait)
 }
 
 // catchUp forwards what another relay, or this one before an error, has left in

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/lib/pq"
@@ -50,6 +52,7 @@ type app struct {
 
 	metrics  *prometheus.Registry
 	troubles func() []string // the providers that do not answer the consumers of this process
+	relay    atomic.Pointer[relay.Relay]
 }
 
 // openApp connects to the database and builds the choreography over the
@@ -225,7 +228,33 @@ func (a *app) runRelay(ctx context.Context) error {
 	defer listener.Close() //nolint:errcheck // it only says that it was closed before
 	reader := broker.NewReader(a.broker)
 	defer reader.Close() //nolint:errcheck // it only read
-	return relay.New(a.db, publisher, reader, a.log).Retain(a.config.LogRetention).Run(ctx, notes)
+	r := relay.New(a.db, publisher, reader, a.log).Retain(a.config.LogRetention)
+	a.relay.Store(r)
+	return r.Run(ctx, notes)
+}
+
+// relayState is how relaying goes; false where this process has no relay.
+func (a *app) relayState(ctx context.Context) (relay.State, bool) {
+	r := a.relay.Load()
+	if r == nil {
+		return relay.State{}, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	s, err := r.State(ctx)
+	if err != nil {
+		a.log.Debug("asking how relaying goes", "error", err)
+	}
+	return s, true
+}
+
+// notes are what an operator should know of a process that is ready.
+func (a *app) notes() []string {
+	notes := a.troubles()
+	if s, ok := a.relayState(context.Background()); ok && s.Note() != "" {
+		notes = append(notes, s.Note())
+	}
+	return notes
 }
 
 // runSagas keeps the lists of sagas until ctx ends.
@@ -265,7 +294,7 @@ func (a *app) api(hints *choreo.Hints, ready func(context.Context) error, sandbo
 	return api.New(api.Options{
 		DB: a.db, Hints: hints, Blobs: a.blobs, TokenKey: key("verification tokens", a.config.TokenKey),
 		SessionKey: key("sessions", a.config.SessionKey), CardKey: key("cards", a.config.CardKey),
-		StaffToken: a.config.StaffToken, Log: a.log, Ready: ready, Notes: a.troubles, Sandbox: sandbox, Metrics: a.metricsHandler(),
+		StaffToken: a.config.StaffToken, Log: a.log, Ready: ready, Notes: a.notes, Sandbox: sandbox, Metrics: a.metricsHandler(),
 		MaxAttachment: a.config.MaxAttachment, Rates: rates,
 	})
 }
@@ -305,9 +334,18 @@ func (a *app) health(ready func(context.Context) error) *http.Server {
 			return
 		}
 		fmt.Fprintln(w, "ready")
-		for _, t := range a.troubles() {
+		for _, t := range a.notes() {
 			fmt.Fprintln(w, t)
 		}
+	})
+	mux.HandleFunc("GET /relay", func(w http.ResponseWriter, r *http.Request) {
+		s, ok := a.relayState(r.Context())
+		if !ok {
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(s) // who would read it has gone
 	})
 	mux.Handle("GET /metrics", a.metricsHandler())
 	return &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
