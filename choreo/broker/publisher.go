@@ -17,6 +17,7 @@ import (
 // partition: it sends them at once, idempotent and acknowledged by all replicas. It is safe for concurrent use.
 type Publisher struct {
 	config   Config
+	client   sarama.Client
 	producer sarama.SyncProducer
 }
 
@@ -31,11 +32,15 @@ func NewPublisher(c Config) (*Publisher, error) {
 	s.Producer.Retry.Max, s.Producer.Retry.Backoff = 3, 100*time.Millisecond
 	s.Net.MaxOpenRequests = 1
 	s.Net.DialTimeout, s.Net.ReadTimeout, s.Net.WriteTimeout = 5*time.Second, 15*time.Second, 15*time.Second
-	producer, err := sarama.NewSyncProducer(c.Brokers, s)
+	client, err := sarama.NewClient(c.Brokers, s)
 	if err != nil {
 		return nil, fmt.Errorf("connecting a producer to Kafka at %v: %w", c.Brokers, err)
 	}
-	return &Publisher{config: c, producer: producer}, nil
+	producer, err := sarama.NewSyncProducerFromClient(client)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("connecting a producer to Kafka at %v: %w", c.Brokers, err), client.Close())
+	}
+	return &Publisher{config: c, client: client, producer: producer}, nil
 }
 
 // FailedError says which messages of one Publish did not arrive, by their
@@ -75,11 +80,16 @@ func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
 		}
 	}
 	if failed, ok := errors.AsType[sarama.ProducerErrors](err); ok {
-		at := map[int]error{}
+		at, grown := map[int]error{}, false
 		for _, f := range failed {
+			grown = grown || errors.Is(f.Err, sarama.ErrInvalidPartition)
 			at[f.Msg.Metadata.(int)] = f.Err //nolint:forcetypeassert // record put it there
 		}
-		return fmt.Errorf("topic %s: %w", topic, NewFailedError(at))
+		err := error(NewFailedError(at))
+		if grown { // it is published again
+			err = errors.Join(err, p.client.RefreshMetadata(p.config.topic(topic)))
+		}
+		return fmt.Errorf("topic %s: %w", topic, err)
 	}
 	return err
 }
@@ -97,4 +107,4 @@ func (p *Publisher) record(topic string, r *wire.Record, index int) *sarama.Prod
 }
 
 // Close flushes and disconnects.
-func (p *Publisher) Close() error { return p.producer.Close() }
+func (p *Publisher) Close() error { return errors.Join(p.producer.Close(), p.client.Close()) }

@@ -25,6 +25,9 @@ const (
 	bufferBytes  = 16 << 20
 )
 
+// partitionsEvery is how often it is looked whether a topic has grown.
+const partitionsEvery = 5 * time.Second
+
 // tailEvery is how often a consumer at the end of a partition is told so.
 const tailEvery = 5 * time.Second
 
@@ -65,6 +68,7 @@ func (s *Subscriber) Joined() bool { return s.joined.Load() }
 // is closed when ctx ends or the subscriber is closed.
 func (s *Subscriber) Subscribe(ctx context.Context, topics string) (<-chan *message.Message, error) {
 	c := s.config.client()
+	c.Metadata.RefreshFrequency = partitionsEvery
 	c.ChannelBufferSize = 2 * batchRecords
 	c.Consumer.Offsets.Initial = sarama.OffsetOldest
 	c.Consumer.Offsets.AutoCommit.Interval = time.Second

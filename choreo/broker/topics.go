@@ -113,3 +113,30 @@ func partitionsOf(ctx context.Context, client *kafka.Client, c Config, names []s
 	}
 	return counts, nil
 }
+
+// CountPartitions tells how many partitions each of those topics has that are
+// there.
+func CountPartitions(ctx context.Context, c Config, names []string) (map[string]int, error) {
+	transport := &kafka.Transport{MetadataTTL: 2 * time.Second}
+	defer transport.CloseIdleConnections()
+	client := &kafka.Client{Addr: kafka.TCP(c.Brokers...), Timeout: 10 * time.Second, Transport: transport}
+	return awaitTopics(ctx, client, c, names, func(map[string]int) bool { return true })
+}
+
+// GrowTopic gives a topic that many partitions, and returns when the broker tells
+// of them. Who writes to it must have stopped, or keys would be reordered.
+func GrowTopic(ctx context.Context, c Config, name string, partitions int) error {
+	transport := &kafka.Transport{MetadataTTL: 2 * time.Second}
+	defer transport.CloseIdleConnections()
+	client := &kafka.Client{Addr: kafka.TCP(c.Brokers...), Timeout: 10 * time.Second, Transport: transport}
+	made, err := client.CreatePartitions(ctx, &kafka.CreatePartitionsRequest{
+		Topics: []kafka.TopicPartitionsConfig{{Name: c.topic(name), Count: int32(partitions)}}})
+	if err != nil {
+		return fmt.Errorf("growing topic %s: %w", name, err)
+	}
+	if err := made.Errors[c.topic(name)]; err != nil {
+		return fmt.Errorf("growing topic %s: %w", name, err)
+	}
+	_, err = awaitTopics(ctx, client, c, []string{name}, func(counts map[string]int) bool { return counts[name] >= partitions })
+	return err
+}

@@ -18,7 +18,8 @@ create table choreo.source (
 -- Partition counts as the broker has them; `topics apply` writes them.
 create table choreo.topics (
   topic      text primary key,
-  partitions integer not null check (partitions > 0)
+  partitions integer not null check (partitions > 0),
+  held_until timestamptz -- its facts stay in the outbox until then: the topic grows
 );
 
 -- Facts committed and not yet sequenced, in emission order.
@@ -155,17 +156,31 @@ select choreo.add_log_partition();
 
 -- The oldest facts of the outbox above an id, with the partitions of their
 -- topics, and which transactions were under way in that same snapshot: of the
--- caller's statement, since it is stable. One row without an id where there is
+-- caller's statement, since it is stable. Facts of topics that are held stay, which
+-- the last column tells. One row without an id where there is
 -- none. Data are JSON, and come as text: as bytea they would double.
 -- +goose StatementBegin
 create function choreo.claim_outbox(most bigint, above bigint)
   returns table (xmin text, xmax text, id bigint, event_id text, type text, key text, saga text, causation text, emitter text,
-    ran_in text, traceparent text, at timestamptz, data text, partitions integer) language plpgsql stable as $$
+    ran_in text, traceparent text, at timestamptz, data text, partitions integer, held boolean) language plpgsql stable as $$
 #variable_conflict use_column
+declare
+  holding text[] := array(select t.topic from choreo.topics t where t.held_until > choreo.troupe_now());
 begin
+  if holding <> '{}' then
+    return query
+      select pg_snapshot_xmin(s)::text, pg_snapshot_xmax(s)::text, o.id, o.event_id, o.type, o.key, o.saga, o.causation, o.emitter,
+        o.ran_in, o.traceparent, o.at, convert_from(o.data, 'utf8'), t.partitions, true
+      from pg_current_snapshot() s
+      left join (select * from choreo.outbox x where x.id > above and split_part(x.type, '.', 1) <> all (holding)
+        order by x.id limit most) o on true
+      left join choreo.topics t on t.topic = split_part(o.type, '.', 1)
+      order by o.id;
+    return;
+  end if;
   return query
     select pg_snapshot_xmin(s)::text, pg_snapshot_xmax(s)::text, o.id, o.event_id, o.type, o.key, o.saga, o.causation, o.emitter,
-      o.ran_in, o.traceparent, o.at, convert_from(o.data, 'utf8'), t.partitions
+      o.ran_in, o.traceparent, o.at, convert_from(o.data, 'utf8'), t.partitions, false
     from pg_current_snapshot() s
     left join (select * from choreo.outbox x where x.id > above order by x.id limit most) o on true
     left join choreo.topics t on t.topic = split_part(o.type, '.', 1)

@@ -65,6 +65,7 @@ func claim(ctx context.Context, tx *sql.Tx, f floor) ([]*fact, floor, error) {
 	defer rows.Close()
 	var facts []*fact
 	var xmin, xmax uint64
+	var held bool
 	for rows.Next() {
 		var id sql.NullInt64
 		var at sql.NullTime
@@ -72,7 +73,7 @@ func claim(ctx context.Context, tx *sql.Tx, f floor) ([]*fact, floor, error) {
 		var data []byte
 		var partitions sql.NullInt64
 		if err := rows.Scan(&xmin, &xmax, &id, &text[0], &text[1], &text[2], &text[3], &text[4], &text[5], &text[6],
-			&text[7], &at, &data, &partitions); err != nil {
+			&text[7], &at, &data, &partitions, &held); err != nil {
 			return nil, f, err
 		}
 		if !id.Valid {
@@ -90,7 +91,11 @@ func claim(ctx context.Context, tx *sql.Tx, f floor) ([]*fact, floor, error) {
 	if n := len(facts); n > 0 {
 		highest = facts[n-1].id
 	}
-	f.claimed(highest, xmin, xmax)
+	if held { // what stays must not come to lie below the floor
+		f.xmax = 0
+	} else {
+		f.claimed(highest, xmin, xmax)
+	}
 	if safeguard.Off("claim order") {
 		slices.Reverse(facts)
 	}

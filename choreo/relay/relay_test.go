@@ -103,7 +103,7 @@ func (p *press) ReadFrom(_ context.Context, topic string, partition int32, offse
 
 func setUp(t *testing.T) (*choreotest.Stage, *press) {
 	t.Helper()
-	flow, err := choreo.NewFlow(choreo.Command("tick").Emits(ticked{}))
+	flow, err := choreo.NewFlow(choreo.Command("tick").Emits(ticked{}, struck{}))
 	if err != nil {
 		t.Fatal(err)
 	}

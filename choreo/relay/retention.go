@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"troupe/choreo"
 )
 
 // keepEvery is how often the active relay looks after the log's partitions.
@@ -117,7 +119,7 @@ func (r *Relay) needs(ctx context.Context, tx *sql.Tx, last int64) (who string, 
 	if !errors.Is(err, sql.ErrNoRows) {
 		return who, err
 	}
-	taken, err := r.taken(ctx)
+	taken, err := watermarks(ctx, r.db)
 	if err != nil {
 		return "", err
 	}
@@ -147,12 +149,12 @@ type taking struct {
 	partition               int32
 }
 
-// taken are the watermarks of all consumers; those of views may stand in another
+// watermarks are those of all consumers; those of views may stand in another
 // database.
-func (r *Relay) taken(ctx context.Context) (map[taking]int64, error) {
+func watermarks(ctx context.Context, db *choreo.DB) (map[taking]int64, error) {
 	taken := map[taking]int64{}
-	pools := []*sql.DB{r.db.Pool()}
-	if views := r.db.ViewsHome().Pool(); views != pools[0] {
+	pools := []*sql.DB{db.Pool()}
+	if views := db.ViewsHome().Pool(); views != pools[0] {
 		pools = append(pools, views)
 	}
 	for _, pool := range pools {

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -167,36 +166,6 @@ func migrateCommand() (*cobra.Command, error) {
 			}
 			return errors.Join(a.migrate(ctx), a.close())
 		})
-}
-
-func topicsCommand() (*cobra.Command, error) {
-	apply, err := part("apply", "Make the topics that are missing", "Makes the topics that are missing and writes down how many partitions each has, for the relay.\nA topic that is there is not changed.",
-		needsBoth, []string{"brokers", "prefix", "partitions"},
-		func(ctx context.Context, c *config, _ []string) error {
-			a, err := openApp(ctx, c)
-			if err != nil {
-				return err
-			}
-			topics, err := a.applyTopics(ctx)
-			if err != nil {
-				return errors.Join(err, a.close())
-			}
-			w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-			for _, t := range topics {
-				state := "there"
-				if t.Created {
-					state = "made"
-				}
-				fmt.Fprintf(w, "%s%s\t%d partitions\t%s\n", c.Prefix, t.Name, t.Partitions, state)
-			}
-			return errors.Join(w.Flush(), a.close())
-		})
-	if err != nil {
-		return nil, err
-	}
-	topics := &cobra.Command{Use: "topics", Short: "The topics on Kafka"}
-	topics.AddCommand(apply)
-	return topics, nil
 }
 
 func healthCommand() (*cobra.Command, error) {
