@@ -130,7 +130,7 @@ func (f *Flow) Read(factType string, data []byte) (Fact, error) {
 	if err := json.Unmarshal(data, into.Interface()); err != nil {
 		return nil, fmt.Errorf("reading %s: %w", factType, err)
 	}
-	fact, ok := into.Elem().Interface().(Fact)
+	fact, ok := reflect.TypeAssert[Fact](into.Elem())
 	if !ok {
 		return nil, fmt.Errorf("%s is no fact", into.Elem().Type())
 	}

@@ -82,7 +82,7 @@ func saga(b *strings.Builder, s check.Saga) {
 	for _, u := range s.Undoing {
 		var order []string
 		for _, o := range u.Order {
-			order = append(order, fmt.Sprintf("%d. `%s` undoes %s", o.Turn, o.Consumer, codes(o.Undoes)))
+			order = append(order, fmt.Sprintf("%d. %s undoes %s", o.Turn, code(o.Consumer), codes(o.Undoes)))
 		}
 		fmt.Fprintf(b, "| %s of `%s` | %s | %s | %s |\n", code(u.With), u.Of, orDash(strings.Join(slices.Compact(order), "<br>")), codes(u.Ends), duration(u.Time))
 	}

@@ -231,8 +231,8 @@ func lower(name string) string { return strings.ToLower(name[:1]) + name[1:] }
 func literal(fact choreo.Fact) string {
 	t := reflect.TypeOf(fact)
 	var fields []string
-	for i := range t.NumField() {
-		if f := t.Field(i); f.Type.Kind() == reflect.String && f.IsExported() {
+	for f := range t.Fields() {
+		if f.Type.Kind() == reflect.String && f.IsExported() {
 			tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 			fields = append(fields, fmt.Sprintf("%s: %q", f.Name, tag+"-1"))
 		}

@@ -149,7 +149,7 @@ func (d *schemaDiff) since(dir, rev string, now map[string][]byte) error {
 	if err != nil {
 		return err
 	}
-	for _, path := range strings.Fields(list) {
+	for path := range strings.FieldsSeq(list) {
 		fact, isSchema := strings.CutSuffix(strings.TrimPrefix(path, "schemas/"), ".json")
 		if !isSchema {
 			continue
