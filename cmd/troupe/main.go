@@ -67,6 +67,7 @@ func run(ctx context.Context, args []string, out io.Writer) int {
 		flowCommand,
 		schemasCommand,
 		newCommand,
+		doctorCommand,
 		healthCommand,
 	} {
 		c, err := add()
