@@ -108,31 +108,35 @@ func (f *Feeder) foreign(ctx context.Context, log *sql.DB) ([]*arrival, error) {
 		return nil, err
 	}
 	at := map[int64]*wire.Record{}
-	var positions pgarray.Int8
 	for p, offset := range last {
-		if offset < taken[p] {
-			continue
-		}
-		rows, err := log.QueryContext(ctx, `select position, topic, record_offset from choreo.foreign_records
-			where topic_id = $1 and partition = $2 and record_offset >= $3 order by record_offset limit $4`,
-			p.topicID, p.partition, taken[p], healAtOnce)
-		if err != nil {
-			return nil, fmt.Errorf("reading where foreign events stood: %w", err)
-		}
-		defer rows.Close() //nolint:revive // of a few
-		for rows.Next() {
-			var position int64
-			r := &wire.Record{TopicID: p.topicID, Partition: p.partition}
-			if err := rows.Scan(&position, &r.Topic, &r.Offset); err != nil {
+		if offset >= taken[p] {
+			if err := readPlacesOf(ctx, log, p, taken[p], at); err != nil {
 				return nil, err
 			}
-			at[position], positions = r, append(positions, position)
-		}
-		if err := rows.Err(); err != nil {
-			return nil, err
 		}
 	}
-	return f.readForeign(ctx, log, at, positions)
+	return f.readForeign(ctx, log, at, slices.Sorted(maps.Keys(at)))
+}
+
+// readPlacesOf reads where the foreign events of a partition stand in the log,
+// and stood on Kafka, from an offset on.
+func readPlacesOf(ctx context.Context, log *sql.DB, p offsetPlace, from int64, at map[int64]*wire.Record) error {
+	rows, err := log.QueryContext(ctx, `select position, topic, record_offset from choreo.foreign_records
+		where topic_id = $1 and partition = $2 and record_offset >= $3 order by record_offset limit $4`,
+		p.topicID, p.partition, from, healAtOnce)
+	if err != nil {
+		return fmt.Errorf("reading where foreign events stood: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var position int64
+		r := &wire.Record{TopicID: p.topicID, Partition: p.partition}
+		if err := rows.Scan(&position, &r.Topic, &r.Offset); err != nil {
+			return err
+		}
+		at[position] = r
+	}
+	return rows.Err()
 }
 
 func (f *Feeder) offsets(ctx context.Context, q choreo.Querier, query string, args ...any) (map[offsetPlace]int64, error) {
@@ -154,12 +158,12 @@ func (f *Feeder) offsets(ctx context.Context, q choreo.Querier, query string, ar
 }
 
 // readForeign reads the foreign events at these positions of the log.
-func (f *Feeder) readForeign(ctx context.Context, log *sql.DB, at map[int64]*wire.Record, positions pgarray.Int8) (found []*arrival, err error) {
+func (f *Feeder) readForeign(ctx context.Context, log *sql.DB, at map[int64]*wire.Record, positions []int64) (found []*arrival, err error) {
 	if len(positions) == 0 {
 		return nil, nil
 	}
 	rows, err := log.QueryContext(ctx, `select position, source, event_id, type, key, saga, causation, emitter, ran_in, traceparent, at, data
-		from choreo.event_log where position = any ($1::bigint[]) order by position`, positions)
+		from choreo.event_log where position = any ($1::bigint[]) order by position`, pgarray.Int8(positions))
 	if err != nil {
 		return nil, fmt.Errorf("reading foreign events from the log: %w", err)
 	}

@@ -118,7 +118,7 @@ func TestKafkaIsAwayForAWhile(t *testing.T) {
 	if kafka, err = embedded.StartKafka(embedded.KafkaOptions{Dir: dir, Addr: addr}); err != nil {
 		t.Fatal(err)
 	}
-	defer kafka.Close() //nolint:errcheck // the test is over
+	defer kafka.Close()
 	emit(60, 80)
 	choreotest.Eventually(t, "all is on Kafka", func() bool { st := state(); return st.State == relay.Relaying && st.Waiting == 0 })
 	cancel()

@@ -198,7 +198,7 @@ func TestALongReaderStopsNoInserts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer reader.Rollback() //nolint:errcheck // it is ended below
+	defer reader.Rollback()
 	var n int
 	if err := reader.QueryRowContext(t.Context(), `select count(*) from choreo.event_log`).Scan(&n); err != nil || n != 1 {
 		t.Fatal(n, err)
@@ -276,7 +276,7 @@ func TestDroppingIsTakenUpAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer reader.Rollback() //nolint:errcheck // it is ended below
+	defer reader.Rollback()
 	if _, err := reader.ExecContext(t.Context(), `lock table choreo.event_log in access share mode`); err != nil {
 		t.Fatal(err)
 	}

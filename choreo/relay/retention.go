@@ -153,29 +153,28 @@ type taking struct {
 // database.
 func watermarks(ctx context.Context, db *choreo.DB) (map[taking]int64, error) {
 	taken := map[taking]int64{}
-	pools := []*sql.DB{db.Pool()}
-	if views := db.ViewsHome().Pool(); views != pools[0] {
-		pools = append(pools, views)
+	err := readWatermarks(ctx, db.Pool(), taken)
+	if views := db.ViewsHome().Pool(); err == nil && views != db.Pool() {
+		err = readWatermarks(ctx, views, taken)
 	}
-	for _, pool := range pools {
-		rows, err := pool.QueryContext(ctx, `select consumer, source, topic, partition, sequence from choreo.watermarks`)
-		if err != nil {
-			return nil, fmt.Errorf("reading how far consumers have come: %w", err)
-		}
-		defer rows.Close() //nolint:revive // of two at most
-		for rows.Next() {
-			var t taking
-			var sequence int64
-			if err := rows.Scan(&t.consumer, &t.source, &t.topic, &t.partition, &sequence); err != nil {
-				return nil, err
-			}
-			taken[t] = max(taken[t], sequence)
-		}
-		if err := rows.Err(); err != nil {
-			return nil, err
-		}
+	return taken, err
+}
+
+func readWatermarks(ctx context.Context, pool *sql.DB, taken map[taking]int64) error {
+	rows, err := pool.QueryContext(ctx, `select consumer, source, topic, partition, sequence from choreo.watermarks`)
+	if err != nil {
+		return fmt.Errorf("reading how far consumers have come: %w", err)
 	}
-	return taken, nil
+	defer rows.Close()
+	for rows.Next() {
+		var t taking
+		var sequence int64
+		if err := rows.Scan(&t.consumer, &t.source, &t.topic, &t.partition, &sequence); err != nil {
+			return err
+		}
+		taken[t] = max(taken[t], sequence)
+	}
+	return rows.Err()
 }
 
 // drop takes a partition off the log. It is done in steps, each of which finds

@@ -32,7 +32,7 @@ func (r *Relay) Run(ctx context.Context, hints <-chan *pq.Notification) error {
 	defer beside.Wait()
 	defer func() {
 		if r.catching != nil {
-			<-r.catching
+			<-r.catching //nolint:errcheck // nobody would try again
 		}
 	}()
 	hinted := false
