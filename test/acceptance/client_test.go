@@ -266,7 +266,10 @@ func (s *system) settled(t *testing.T, saga string) sagaBody {
 	})
 	var events []string
 	for _, step := range g.Steps {
-		events = append(events, step.EventID)
+		// A forged copy of what was taken long ago is dropped as a copy: no view passes it.
+		if !strings.HasPrefix(step.EventID, "forged-") {
+			events = append(events, step.EventID)
+		}
 	}
 	s.see(t, events...)
 	return g
