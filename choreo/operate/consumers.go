@@ -7,6 +7,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -45,9 +46,7 @@ func Consumers(ctx context.Context, db *choreo.DB) ([]Consumer, error) {
 		if err != nil {
 			return nil, err
 		}
-		for name, paused := range views {
-			known[name] = paused
-		}
+		maps.Copy(known, views)
 	}
 	var list []Consumer
 	for _, c := range db.Flow().Consumers() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -71,7 +72,7 @@ func consumersTable(w io.Writer, list []listed, now time.Time) {
 	for _, c := range list {
 		members, oldest := "–", "–"
 		if c.Group != nil {
-			members = fmt.Sprint(c.Group.Members)
+			members = strconv.Itoa(c.Group.Members)
 		}
 		if c.OldestAt != nil {
 			oldest = span(now.Sub(*c.OldestAt))
@@ -135,7 +136,7 @@ func lagTable(w io.Writer, consumer string, list []place, gaps []operate.Gap, no
 			oldest = span(now.Sub(*b.OldestAt))
 		}
 		if b.End != nil {
-			offset, end = fmt.Sprint(*b.Committed), fmt.Sprint(*b.End)
+			offset, end = strconv.FormatInt(*b.Committed, 10), strconv.FormatInt(*b.End, 10)
 		}
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\n", b.Topic, b.Partition, b.Taken, b.Forwarded, b.Head, b.Lag, oldest, offset, end, b.Source)
 	}

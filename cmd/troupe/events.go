@@ -149,7 +149,7 @@ func tailKafka(ctx context.Context, a *app, to *answer, p pull.Query) error {
 		e := pull.Event{Position: r.Offset, ID: m.ID, Source: m.Source, Type: m.Type, Topic: r.Topic, Key: m.Key, Time: m.Time,
 			SagaID: m.Saga, Emitter: m.Emitter, Data: data}
 		if !json.Valid(data) {
-			e.Data, _ = json.Marshal(string(data)) //nolint:errchkjson // text always is
+			e.Data, _ = json.Marshal(string(data))
 		}
 		if m.Causation != "" {
 			e.CausationID = &m.Causation
@@ -157,8 +157,8 @@ func tailKafka(ctx context.Context, a *app, to *answer, p pull.Query) error {
 		defer func() { first = false }()
 		return to.tail([]pull.Event{e}, first)
 	})
-	if ctx.Err() != nil {
-		return nil
+	if errors.Is(err, context.Canceled) {
+		return nil // Ctrl-C
 	}
 	return err
 }

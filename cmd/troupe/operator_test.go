@@ -178,10 +178,12 @@ func (o operators) given(a *app) string {
 			o.t.Fatal(err)
 		}
 	}
-	for n, err := 1, error(nil); n > 0; {
-		if n, err = saga.Advance(ctx, a.db); err != nil {
+	for more := true; more; {
+		n, err := saga.Advance(ctx, a.db)
+		if err != nil {
 			o.t.Fatal(err)
 		}
+		more = n > 0
 	}
 	return saga1
 }

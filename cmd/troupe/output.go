@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/user"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -25,7 +26,7 @@ type answer struct {
 
 func (a *answer) flag(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&a.format, "output", "o", "table", "table or json")
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp)) //nolint:errcheck // the flag is there
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 func (a *answer) json() bool { return a.format == "json" }
@@ -106,7 +107,7 @@ func operator() string {
 	if who := os.Getenv("TROUPE_OPERATOR"); who != "" {
 		return who
 	}
-	name := "uid " + fmt.Sprint(os.Getuid())
+	name := "uid " + strconv.Itoa(os.Getuid())
 	if u, err := user.Current(); err == nil {
 		name = u.Username
 	}
