@@ -49,13 +49,14 @@ type Subscriber struct {
 	closing   context.Context
 	close     context.CancelFunc
 	consuming sync.WaitGroup
+	failed    chan error
 }
 
 // NewSubscriber makes a subscriber of the group, which connects in Subscribe.
 // Batches are merged over the partitions and come one at a time; a parallel
 // one gives a batch per partition side by side.
 func NewSubscriber(c Config, group string, parallel bool) *Subscriber {
-	s := &Subscriber{config: c, group: group, parallel: parallel}
+	s := &Subscriber{config: c, group: group, parallel: parallel, failed: make(chan error, 1)}
 	s.closing, s.close = context.WithCancel(context.Background())
 	return s
 }
@@ -63,6 +64,10 @@ func NewSubscriber(c Config, group string, parallel bool) *Subscriber {
 // Joined tells whether the member has its partitions now. A running router
 // does not say that.
 func (s *Subscriber) Joined() bool { return s.joined.Load() }
+
+// Failed gives the error after which it cannot go on: another process has taken
+// its place with the same Config.Instance.
+func (s *Subscriber) Failed() <-chan error { return s.failed }
 
 // Subscribe joins the group for a comma-separated list of topics. The channel
 // is closed when ctx ends or the subscriber is closed.
@@ -76,6 +81,9 @@ func (s *Subscriber) Subscribe(ctx context.Context, topics string) (<-chan *mess
 	c.Consumer.Group.Heartbeat.Interval = 3 * time.Second
 	c.Consumer.Group.Rebalance.Retry.Backoff = 250 * time.Millisecond
 	c.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{sarama.NewBalanceStrategySticky()}
+	if s.config.Instance != "" {
+		c.Consumer.Group.InstanceId = s.config.instanceID(s.group, topics)
+	}
 	client, err := sarama.NewClient(s.config.Brokers, c)
 	if err != nil {
 		return nil, fmt.Errorf("connecting group %s to Kafka at %v: %w", s.group, s.config.Brokers, err)
@@ -101,12 +109,16 @@ func (s *Subscriber) Subscribe(ctx context.Context, topics string) (<-chan *mess
 		for ctx.Err() == nil {
 			err := group.Consume(ctx, m.topics, m)
 			s.joined.Store(false)
+			if errors.Is(err, sarama.ErrFencedInstancedId) {
+				s.failed <- s.fenced(err)
+				break
+			}
 			if err != nil && ctx.Err() == nil {
 				s.config.Log.Warn("the session of a group ended", "group", s.group, "error", err)
 				pause(ctx, time.Second)
 			}
 		}
-		if err := errors.Join(group.Close(), client.Close()); err != nil && !errors.Is(err, sarama.ErrClosedClient) {
+		if err := errors.Join(group.Close(), m.leave(), client.Close()); err != nil && !errors.Is(err, sarama.ErrClosedClient) {
 			s.config.Log.Warn("leaving a group", "group", s.group, "error", err)
 		}
 	})
@@ -125,6 +137,7 @@ type member struct {
 	*Subscriber
 	client sarama.Client
 	topics []string
+	id     string // of the member, as the group gave it
 	out    chan *message.Message
 	ids    map[string]string // topic ids, read at each session's start
 
@@ -135,6 +148,7 @@ type member struct {
 // Setup notes the ids of the topics: one that was deleted and made again has
 // another.
 func (m *member) Setup(session sarama.ConsumerGroupSession) error {
+	m.id = session.MemberID()
 	admin, err := sarama.NewClusterAdminFromClient(m.client)
 	if err != nil {
 		return err

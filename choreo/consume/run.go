@@ -136,6 +136,16 @@ func (p *Process) Run(ctx context.Context, hints *choreo.Hints) error {
 	for _, f := range p.feeders {
 		g.Go(func() error { return f.Run(ctx, hints) })
 	}
+	for _, s := range p.subscribers {
+		g.Go(func() error {
+			select {
+			case <-ctx.Done():
+				return nil
+			case err := <-s.Failed():
+				return err
+			}
+		})
+	}
 	if len(p.subscribers) > 0 {
 		g.Go(func() error { return p.router.Run(ctx) })
 	}

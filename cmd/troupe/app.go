@@ -62,8 +62,11 @@ func openApp(ctx context.Context, c *config) (*app, error) {
 	a := &app{config: c, log: c.logger(), metrics: prometheus.NewRegistry(),
 		troubles: func() []string { return nil }}
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	a.broker = broker.Config{Brokers: c.Brokers, Prefix: c.Prefix, Log: a.log}
-	var err error
+	a.broker = broker.Config{Brokers: c.Brokers, Prefix: c.Prefix, Log: a.log, Instance: c.Instance}
+	err := c.checkInstance()
+	if err != nil {
+		return nil, err
+	}
 	if a.url, err = databaseURL(c.DatabaseURL); err != nil {
 		return nil, err
 	}

@@ -36,6 +36,7 @@ type config struct {
 	Connections int      `env:"TROUPE_CONNECTIONS" flag:"connections" usage:"most database connections of this process"`
 	Brokers     []string `env:"TROUPE_KAFKA_BROKERS" flag:"brokers" usage:"Kafka to use, host:port,…"`
 	Prefix      string   `env:"TROUPE_PREFIX" flag:"prefix" usage:"what stands before topics and groups on the broker"`
+	Instance    string   `env:"TROUPE_INSTANCE" flag:"instance" usage:"name that no other process has: started again with it after a crash, a process goes on at once"`
 	Partitions  int      `env:"TROUPE_PARTITIONS" flag:"partitions" usage:"partitions of a topic that is made" envDefault:"8"`
 	MaxEvent    int      `env:"TROUPE_MAX_EVENT_BYTES" flag:"max-event-bytes" usage:"largest fact with its headers, in bytes" envDefault:"921600"`
 
@@ -139,6 +140,16 @@ func key(purpose, secret string) []byte {
 	sum := sha256.Sum256([]byte("troupe " + purpose + "\x00" + secret))
 	return sum[:]
 }
+
+// checkInstance wants what Kafka takes, and leaves room for the name of a group.
+func (c *config) checkInstance() error {
+	if c.Instance != "" && !instancePattern.MatchString(c.Instance) {
+		return fmt.Errorf("TROUPE_INSTANCE: %q is no name of 1 to 150 letters, digits, dots, dashes and underscores", c.Instance)
+	}
+	return nil
+}
+
+var instancePattern = regexp.MustCompile(`^[A-Za-z0-9._-]{1,150}$`)
 
 func (c *config) forbiddenTags() []string {
 	return strings.FieldsFunc(c.ForbiddenTag, func(r rune) bool { return r == ',' })

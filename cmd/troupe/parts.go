@@ -92,7 +92,7 @@ func runCommand() (*cobra.Command, error) {
 		}
 	}
 	cmd, err := part("run CONSUMER…", "Run consumers alone", "Run one consumer, or several, in this process:\n  "+strings.Join(names, "\n  "),
-		needsOutside, []string{"http", "connections", "brokers", "prefix", "api-url", "payment-url", "blobs-url", "mail-from", "forbidden-tags", "blobs-fail-corrupt", "max-event-bytes"},
+		needsOutside, []string{"http", "connections", "brokers", "prefix", "instance", "api-url", "payment-url", "blobs-url", "mail-from", "forbidden-tags", "blobs-fail-corrupt", "max-event-bytes"},
 		func(ctx context.Context, c *config, args []string) error {
 			return withDB(ctx, c, func(a *app) error {
 				p, err := a.consumers(args)

@@ -10,7 +10,8 @@ import (
 	"path/filepath"
 )
 
-// makeSecrets fills in the secrets that are not set: made once, kept in the data
+// makeSecrets fills in the secrets that are not set, and the name of the
+// instance, which is to be the same at the next start: made once, kept in the data
 // folder for the owner alone.
 func (c *config) makeSecrets(dir string) error {
 	path := filepath.Join(dir, "secrets.json")
@@ -27,6 +28,7 @@ func (c *config) makeSecrets(dir string) error {
 	for name, field := range map[string]*string{
 		"staffToken": &c.StaffToken, "tokenKey": &c.TokenKey, "sessionKey": &c.SessionKey,
 		"cardKey": &c.CardKey, "paymentKey": &c.PaymentKey,
+		"instance": &c.Instance,
 	} {
 		if *field != "" {
 			continue

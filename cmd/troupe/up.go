@@ -32,7 +32,7 @@ func upCommand() (*cobra.Command, error) {
 			"Ctrl-C stops it; the next start goes on where it was.",
 		RunE: func(cmd *cobra.Command, _ []string) error { return up(cmd.Context(), c) },
 	}
-	c.flags(cmd.Flags(), "http", "kafka", "data", "brokers", "prefix", "partitions", "log-retention", "connections", "max-event-bytes", "max-attachment-bytes", "rate-sign-up", "rate-sign-in", "rate-send-again", "proxies",
+	c.flags(cmd.Flags(), "http", "kafka", "data", "brokers", "prefix", "instance", "partitions", "log-retention", "connections", "max-event-bytes", "max-attachment-bytes", "rate-sign-up", "rate-sign-in", "rate-send-again", "proxies",
 		"mail-from", "payment-url", "blobs-url", "forbidden-tags", "rooms", "sandbox-http", "sandbox-smtp", "sandbox-delay")
 	return cmd, nil
 }
