@@ -88,7 +88,7 @@ func (s *Server) ownerOf(ctx context.Context, of *saga.Saga) (string, error) {
 		OrderID   string `json:"orderId"`
 	}
 	if json.Unmarshal(of.FirstFact(), &first) != nil {
-		return "", nil
+		return "", nil //nolint:nilerr // it names nobody
 	}
 	owner := cmp.Or(first.AccountID, first.AuthorID, first.OwnerID)
 	if owner != "" || first.OrderID == "" {

@@ -101,7 +101,7 @@ func (s *Stage) Forward(consumer, eventID string) *Result {
 	if err != nil {
 		s.t.Fatalf("reading event %s: %v", eventID, err)
 	}
-	return s.deliver(consumer, m, forwarded{m, data})
+	return s.end(s.deliver(consumer, m, forwarded{m, data}))
 }
 
 // forwarded is a fact as it was emitted.

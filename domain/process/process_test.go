@@ -15,7 +15,7 @@ func play(events string, rejected ...string) (issued string, s State) {
 	add := func(e Entry) { entries = append(entries, e); s = s.Apply(e) }
 	add(Entry{Kind: Started})
 	var commands []string
-	for _, event := range strings.Fields(events) {
+	for event := range strings.FieldsSeq(events) {
 		add(Entry{Kind: Received, Name: event})
 		for due := s.Due(); due != ""; due = s.Due() {
 			add(Entry{Kind: CommandIssued, Name: due})
@@ -104,7 +104,7 @@ func TestAnUndoIsNeverUndone(t *testing.T) {
 		issued, s := play(said, rejected...)
 		undoing := false
 		seen := map[string]bool{}
-		for _, c := range strings.Fields(issued) {
+		for c := range strings.FieldsSeq(issued) {
 			c, refused := strings.CutSuffix(c, "!")
 			isForward := slices.Contains(forward, c)
 			if undoing && isForward {

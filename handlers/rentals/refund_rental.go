@@ -44,6 +44,11 @@ func (g RefundRental[F]) Call(ctx context.Context, key string, _ choreo.Event[F]
 	return reversal, err
 }
 
+// Ask finds a reversal whose answer was lost.
+func (g RefundRental[F]) Ask(ctx context.Context, _ string, e choreo.Event[F]) (provider.Reversal, bool, error) {
+	return g.Payments.FindReversal(ctx, e.Fact.Rental())
+}
+
 // Record notes what the provider found and did.
 func (g RefundRental[F]) Record(ctx context.Context, tx *choreo.Tx, e choreo.Event[F], did provider.Reversal) error {
 	r, found, err := rental.For(ctx, tx, e.Meta, e.Fact.Rental())
