@@ -230,12 +230,13 @@ func (r *Rental) Complete() {
 }
 
 // Text takes the SMS to the guest on for the event: due is false for copies, and
-// where the rental was canceled meanwhile.
+// where the rental was canceled meanwhile. One that was taken on before may have
+// gone out, and is seen through: it says what became of it.
 func (r *Rental) Text(eventID string) (due bool) {
-	if r.reached != Completed || r.SMS != SMSPending {
+	if r.SMS != SMSPending {
 		return false
 	}
-	if r.ending != stands {
+	if r.ending != stands && r.textedFor == "" { // also where its room is free again already
 		r.SMS = SMSNone
 		return false
 	}

@@ -77,6 +77,37 @@ func TestTextGuestOfACanceledRental(t *testing.T) {
 	})
 }
 
+// The cancellation may have freed the room before the text is on its way.
+func TestTextGuestOfARentalThatHasReleasedItsRoom(t *testing.T) {
+	inBoth(t, func(t *testing.T, mode string) {
+		i := open(t, mode)
+		r := i.rent("tok_visa")
+		i.completed(r)
+		i.mustEnd(r)
+		i.step("release-room", r, events.RentalCanceled{RentalID: r.id})
+		i.emits(i.step("text-guest", r, events.RentalCompleted{RentalID: r.id}))
+		if got := i.is(r, rental.Withdrawing, rental.RefundStarted, 27000, 0); got.SMS != rental.SMSNone || i.holds(r) {
+			t.Errorf("the SMS is %s, the room held: %t", got.SMS, i.holds(r))
+		}
+	})
+}
+
+// What went out before the cancellation did go out.
+func TestTextGuestWhoseAnswerWasLostBeforeTheCancellation(t *testing.T) {
+	inBoth(t, func(t *testing.T, mode string) {
+		i := open(t, mode, losingTexts)
+		r := i.rent("tok_visa")
+		i.completed(r)
+		text := i.step("text-guest", r, events.RentalCompleted{RentalID: r.id})
+		i.mustEnd(r)
+		i.old(text)
+		i.emits(i.Again(text), events.GuestTexted{RentalID: r.id})
+		if got := i.is(r, rental.Withdrawing, rental.RefundStarted, 27000, 0); got.SMS != rental.SMSSent || len(i.sandbox.Texts()) != 1 {
+			t.Errorf("the SMS is %s, sent %v", got.SMS, i.sandbox.Texts())
+		}
+	})
+}
+
 func TestTextGuestIsAskedForBeforeItGivesUp(t *testing.T) {
 	inBoth(t, func(t *testing.T, mode string) {
 		i := open(t, mode, losingTexts)
