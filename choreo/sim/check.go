@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"troupe/choreo/saga"
 )
 
 // logged is an event as the log has it.
@@ -62,44 +60,6 @@ func (s *Sim) check(ctx context.Context) ([]Violation, error) {
 		found = append(found, more...)
 	}
 	return found, nil
-}
-
-// checkSagas: every saga of the log is listed and settled, and its row says so.
-func (s *Sim) checkSagas(ctx context.Context, log []logged, report reporter) error {
-	for n, err := 1, error(nil); n > 0; {
-		if n, err = saga.Advance(ctx, s.DB); err != nil {
-			return err
-		}
-	}
-	all, _, err := saga.List(ctx, s.DB, "", 0, 1<<20)
-	if err != nil {
-		return err
-	}
-	settled, _, err := saga.List(ctx, s.DB, saga.Settled, 0, 1<<20)
-	if err != nil {
-		return err
-	}
-	listed, saysSo := map[string]bool{}, map[string]bool{}
-	for _, g := range settled {
-		saysSo[g.ID] = true
-	}
-	for _, g := range all {
-		listed[g.ID] = true
-		switch {
-		case g.Status == saga.Settled && !saysSo[g.ID]:
-			report("lists say what sagas are", g.ID, "saga %s of %s is settled, and its row does not say so", g.ID, g.StartedBy)
-		case g.Status != saga.Settled && !strings.HasPrefix(g.ID, "stray"):
-			report("every saga settles", g.ID, "saga %s of %s is %s: expected %v", g.ID, g.StartedBy, g.Status, g.Expected)
-		}
-	}
-	for _, l := range log {
-		if !listed[l.saga] {
-			listed[l.saga] = true
-			report("lists say what sagas are", l.saga, "saga %s is in the log, and in no list", l.saga)
-		}
-	}
-	s.counts["sagas"] = len(all)
-	return nil
 }
 
 type reporter func(invariant, saga, format string, args ...any)

@@ -16,7 +16,7 @@ func (p *product) check(ctx context.Context, s *sim.Sim) ([]sim.Violation, error
 			c.facts[n.Event.Key] = append(c.facts[n.Event.Key], n.Event.Type)
 		}
 	}
-	for _, part := range []func(context.Context) error{c.orders, c.posts, c.mails, c.history} {
+	for _, part := range []func(context.Context) error{c.orders, c.posts, c.mails, c.history, c.deliveries, c.rentals, c.rooms, c.deletions, c.projects, c.leftovers} {
 		if err := part(ctx); err != nil {
 			return nil, err
 		}

@@ -21,6 +21,7 @@ import (
 	"troupe/events"
 	"troupe/handlers"
 	"troupe/providers/blobs"
+	"troupe/providers/carrier"
 )
 
 // product is one run of the product's choreography.
@@ -29,8 +30,13 @@ type product struct {
 	bank  *bank
 	blobs *blobs.Store
 
+	carrier *depot
+	sms     *gateway
+
 	people []string // ids of accounts that were made for good
 	posts  []*written
+	marks  map[string][]string // account id -> what is personal of it, wherever it was written
+	goes   map[string]string   // change of a shipping info -> the street that it says
 }
 
 type written struct {
@@ -40,7 +46,8 @@ type written struct {
 
 var cardKey, tokenKey = bytes.Repeat([]byte{7}, 32), bytes.Repeat([]byte{9}, 32)
 
-// Product simulates the product's choreography: accounts, blog and orders.
+// Product simulates the product's choreography: accounts, blog, orders and
+// rentals.
 func (s *Stage) Product(ctx context.Context, o sim.Options) (_ *sim.Report, err error) {
 	dir, err := os.MkdirTemp(s.dir, "blobs-")
 	if err != nil {
@@ -51,14 +58,16 @@ func (s *Stage) Product(ctx context.Context, o sim.Options) (_ *sim.Report, err 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, store.Close(), os.RemoveAll(dir)) }()
-	p := &product{blobs: store}
+	p := &product{blobs: store, marks: map[string][]string{}, goes: map[string]string{}}
 	return s.run(ctx, "product_template", sim.Play{Flow: p.flow, Saga: p.saga, Stray: p.stray, Check: p.check}, o)
 }
 
 func (p *product) flow(s *sim.Sim) (*choreo.Flow, error) {
 	p.mail = &postbox{sim: s, taken: map[string]letter{}}
 	p.bank = &bank{sim: s, intents: map[string]*intent{}, charges: map[string][]*intent{}}
-	return handlers.Flow(handlers.Outside{Mail: p.mail, Payments: p.bank, Blobs: p.blobs, TokenKey: tokenKey, CardKey: cardKey,
+	p.carrier = &depot{sim: s, taken: map[string]carrier.Answer{}, orders: map[string]carrier.Update{}}
+	p.sms = &gateway{sim: s, sent: map[string]string{}}
+	return handlers.Flow(handlers.Outside{Mail: p.mail, Payments: p.bank, Carrier: p.carrier, SMS: p.sms, Blobs: p.blobs, TokenKey: tokenKey, CardKey: cardKey,
 		ForbiddenTags: []string{"forbidden"}})
 }
 
@@ -79,11 +88,13 @@ func (p *product) stray(s *sim.Sim) choreo.Fact {
 }
 
 func (p *product) saga(s *sim.Sim, n int) []sim.Act {
-	switch k := s.Rand().IntN(10); {
-	case n < 3 || k < 2:
+	switch k := s.Rand().IntN(12); {
+	case n < 3 || k < 3:
 		return p.person(s, n)
 	case k < 5:
 		return p.blogger(s, n)
+	case k < 8:
+		return p.guest(s, n)
 	}
 	return p.buyer(s, n)
 }
@@ -93,64 +104,27 @@ func soon(s *sim.Sim) time.Duration {
 	return time.Duration(s.Rand().Int64N(int64(most)))
 }
 
-// someone is an account that was made; nobody's where there is none yet.
-func (p *product) someone(s *sim.Sim) string {
-	if len(p.people) == 0 || s.Rand().IntN(20) == 0 {
-		return "00000000-0000-4000-8000-000000000000"
-	}
-	return p.people[s.Rand().IntN(len(p.people))]
-}
-
-func (p *product) person(s *sim.Sim, n int) []sim.Act {
-	name := "reader"
-	if s.Rand().IntN(6) == 0 {
-		name = "bounce"
-	}
-	email := fmt.Sprintf("%s%d@example.com", name, n)
-	var id string
-	acts := []sim.Act{{Name: "sign-up", Do: func(ctx context.Context, db *choreo.DB) (choreo.Receipt, error) {
-		made := ""
-		r, err := choreo.Commit(ctx, db, "sign-up", func(ctx context.Context, tx *choreo.Tx) error {
-			a, err := account.SignUp(ctx, tx, account.Person{Email: email, Name: "Somebody"}, []byte("hash"))
-			if err == nil {
-				made = a.ID
-			}
-			return err
-		})
-		if err == nil {
-			id, p.people = made, append(p.people, made)
-		}
-		return r, err
-	}}}
-	for range s.Rand().IntN(3) {
-		acts = append(acts, sim.Act{Name: "request-verification-mail", After: soon(s), Do: func(ctx context.Context, db *choreo.DB) (choreo.Receipt, error) {
-			return choreo.Commit(ctx, db, "request-verification-mail", func(ctx context.Context, tx *choreo.Tx) error {
-				a, err := account.Load(ctx, tx, id)
-				if err != nil {
-					return err
-				}
-				if err := a.RequestMail(tx); err != nil {
-					return err
-				}
-				return a.Save(ctx, tx)
-			})
-		}})
-	}
-	return acts
-}
-
 func (p *product) blogger(s *sim.Sim, n int) []sim.Act {
 	var files []attachment.Attachment
 	var acts []sim.Act
-	author := p.someone(s)
+	author := ""
+	writer := func() string {
+		if author == "" {
+			author = p.someone(s)
+		}
+		return author
+	}
 	for i := range s.Rand().IntN(3) {
 		name := fmt.Sprintf("file-%d-%d.txt", n, i)
 		if s.Rand().IntN(8) == 0 {
 			name = "corrupt-" + name
 		}
 		acts = append(acts, sim.Act{Name: "upload-attachment", After: soon(s), Do: func(ctx context.Context, db *choreo.DB) (choreo.Receipt, error) {
-			a := attachment.Attachment{OwnerID: author, Name: name, MimeType: "text/plain", Size: 3}
+			a := attachment.Attachment{OwnerID: writer(), Name: name, MimeType: "text/plain", Size: 3}
 			r, err := choreo.Commit(ctx, db, "upload-attachment", func(ctx context.Context, tx *choreo.Tx) error {
+				if err := account.Work(ctx, tx, a.OwnerID); err != nil {
+					return err
+				}
 				a.ID, a.UploadedAt = tx.NewID(), tx.Now()
 				if err := p.blobs.Put(ctx, a.TempKey(), a.MimeType, strings.NewReader("abc")); err != nil {
 					return err
@@ -175,7 +149,10 @@ func (p *product) blogger(s *sim.Sim, n int) []sim.Act {
 		var id string
 		var kept []attachment.Attachment
 		r, err := choreo.Commit(ctx, db, "create-post", func(ctx context.Context, tx *choreo.Tx) (err error) {
-			draft := post.Draft{ID: tx.NewID(), AuthorID: author, Title: "A title", Contents: []json.RawMessage{json.RawMessage(`{"a":1}`)}, TagNames: unique(tags)}
+			if err := account.Work(ctx, tx, writer()); err != nil {
+				return err
+			}
+			draft := post.Draft{ID: tx.NewID(), AuthorID: author, Title: fmt.Sprintf("Title %d", n), Contents: []json.RawMessage{json.RawMessage(`{"a":1}`)}, TagNames: unique(tags)}
 			var urls []string
 			for _, f := range files {
 				urls = append(urls, f.TempURL())
@@ -230,10 +207,13 @@ func (p *product) buyer(s *sim.Sim, n int) []sim.Act {
 	price := int64(s.Rand().IntN(5) * 100)
 	var id string
 	acts := []sim.Act{{Name: "place-order", After: soon(s), Do: func(ctx context.Context, db *choreo.DB) (choreo.Receipt, error) {
-		made := ""
+		made, who := "", p.someone(s)
 		r, err := choreo.Commit(ctx, db, "place-order", func(ctx context.Context, tx *choreo.Tx) error {
-			o, err := order.Place(tx.NewID(), p.someone(s), []events.OrderLine{{SKU: "thing", Quantity: 1 + n%3, UnitPrice: events.Money{Amount: price, Currency: "EUR"}}},
-				card, order.Shipping{Name: "A", Street: "B", City: "C", PostalCode: "D", Country: "E"})
+			if err := account.Work(ctx, tx, who); err != nil {
+				return err
+			}
+			o, err := order.Place(tx.NewID(), who, []events.OrderLine{{SKU: "thing", Quantity: 1 + n%3, UnitPrice: events.Money{Amount: price, Currency: "EUR"}}},
+				card, p.goesTo(who, fmt.Sprintf("Lane %d-1.", n)))
 			if err != nil {
 				return err
 			}
@@ -271,6 +251,9 @@ func (p *product) buyer(s *sim.Sim, n int) []sim.Act {
 		}
 		return o.Cancel("requested-by-buyer", paymentID, paid)
 	})
+	for k := range s.Rand().IntN(4) {
+		acts = append(acts, p.moves(s, &id, fmt.Sprintf("Lane %d-%d.", n, k+2)))
+	}
 	switch s.Rand().IntN(6) {
 	case 0, 1, 2:
 		acts = append(acts, cancel)

@@ -13,7 +13,6 @@ import (
 
 	"troupe/choreo/embedded"
 	"troupe/choreo/sim"
-	"troupe/handlers"
 )
 
 // Stage is a private Postgres, with a template for each play.
@@ -55,7 +54,7 @@ func Open(ctx context.Context) (_ *Stage, err error) {
 			return nil, err
 		}
 	}
-	if err = s.template(ctx, "product_template", handlers.Migrate); err != nil {
+	if err = s.template(ctx, "product_template", migrateProduct); err != nil {
 		return nil, err
 	}
 	return s, s.template(ctx, "workshop_template", migrateWorkshop)
