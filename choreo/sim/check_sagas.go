@@ -12,10 +12,12 @@ import (
 
 // checkSagas: every saga of the log is listed and settled, and its row says so.
 func (s *Sim) checkSagas(ctx context.Context, log []logged, report reporter) error {
-	for n, err := 1, error(nil); n > 0; {
-		if n, err = saga.Advance(ctx, s.DB); err != nil {
+	for again := true; again; {
+		n, err := saga.Advance(ctx, s.DB)
+		if err != nil {
 			return err
 		}
+		again = n > 0
 	}
 	all, _, err := saga.List(ctx, s.DB, "", 0, 1<<20)
 	if err != nil {
