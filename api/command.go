@@ -103,7 +103,7 @@ func (k *keyed) found(answer *idempotency.Answer, request []byte) error {
 func (k *keyed) keep(ctx context.Context, tx *choreo.Tx, out any) error {
 	a := idempotency.Answer{Status: k.status, Headers: map[string]string{"Content-Type": "application/json"}}
 	v := reflect.ValueOf(out).Elem()
-	receipt, ok := v.FieldByName("Receipt").Interface().(Receipt)
+	receipt, ok := reflect.TypeAssert[Receipt](v.FieldByName("Receipt"))
 	if !ok {
 		return fmt.Errorf("%T has no receipt: it is no answer to a command", out)
 	}

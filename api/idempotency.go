@@ -125,7 +125,7 @@ func (s *Server) keyedOperation(ctx huma.Context, next func(huma.Context)) {
 	r, w := humago.Unwrap(ctx)
 	value := r.Header.Get(keyHeader)
 	if len(value) > 255 {
-		_ = huma.WriteErr(s.huma, ctx, http.StatusUnprocessableEntity, "a header breaks a rule", //nolint:errcheck // the client has gone
+		_ = huma.WriteErr(s.huma, ctx, http.StatusUnprocessableEntity, "a header breaks a rule",
 			&huma.ErrorDetail{Location: "header." + keyHeader, Message: "it is longer than 255 bytes"})
 		return
 	}

@@ -25,7 +25,6 @@ type keyStage struct {
 	order, confirmed  string
 	post, project     string
 	rental            string
-	count             int
 }
 
 func setStage(r *rig) *keyStage {

@@ -111,7 +111,7 @@ func TestARateComesBackWithTime(t *testing.T) {
 		return r.do("POST", "/sessions", "", map[string]string{"email": "a@b.example", "password": "x"}).status
 	}
 	deadline := time.Now().Add(10 * time.Second)
-	for got := []int{in()}; !(len(got) > 1 && got[len(got)-1] == 401); got = append(got, in()) {
+	for got := []int{in()}; len(got) <= 1 || got[len(got)-1] != 401; got = append(got, in()) {
 		if time.Now().After(deadline) {
 			t.Fatalf("statuses %v", got)
 		}

@@ -137,8 +137,7 @@ func missingField(message string) (name string, ok bool) {
 
 // writeError answers with the problem of an error outside the framework.
 func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
-	var problem huma.StatusError
-	if errors.As(s.problemOf(r.Context(), err), &problem) {
+	if problem, ok := errors.AsType[huma.StatusError](s.problemOf(r.Context(), err)); ok {
 		s.writeProblem(w, problem.GetStatus(), problem.Error())
 	}
 }

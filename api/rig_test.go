@@ -298,7 +298,8 @@ func (r *rig) sequence() {
 	if _, err := r.relay.relay.Sequence(r.t.Context()); err != nil {
 		r.t.Fatal(err)
 	}
-	for n, err := 1, error(nil); n > 0; {
+	for n := 1; n > 0; {
+		var err error
 		if n, err = saga.Advance(r.t.Context(), r.db); err != nil {
 			r.t.Fatal(err)
 		}

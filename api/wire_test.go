@@ -38,7 +38,7 @@ func (c *wired) Write(b []byte) (int, error) {
 	if bytes.HasPrefix(b, []byte("Q")) && bytes.Contains(b, []byte("COMMIT")) && c.wire.lose.Add(-1) >= 0 {
 		c.wire.lost.Add(1)
 		if c.wire.before.Load() {
-			_ = c.Conn.Close()
+			_ = c.Close()
 			return 0, io.ErrUnexpectedEOF
 		}
 		c.loses = true
@@ -49,7 +49,7 @@ func (c *wired) Write(b []byte) (int, error) {
 func (c *wired) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if c.loses { // it was committed: the server has answered
-		_ = c.Conn.Close()
+		_ = c.Close()
 		return 0, io.ErrUnexpectedEOF
 	}
 	return n, err

@@ -63,9 +63,9 @@ type logged struct {
 	ID, Type, SagaID, CausationID, Emitter string
 }
 
-// everyRow compares what the log holds in the end with what the flow says may
-// come about.
-func (s shared) everyRow(t *testing.T) {
+// shownRows reads from the log which rows have come about, and in which tests.
+func (s shared) shownRows(t *testing.T) map[row][]string {
+	t.Helper()
 	shown := map[row][]string{} // by row, tests
 	byID := map[string]logged{}
 	for after := int64(0); ; {
@@ -95,6 +95,13 @@ func (s shared) everyRow(t *testing.T) {
 			}
 		}
 	}
+	return shown
+}
+
+// everyRow compares what the log holds in the end with what the flow says may
+// come about.
+func (s shared) everyRow(t *testing.T) {
+	shown := s.shownRows(t)
 	var table strings.Builder
 	flow, err := handlers.Flow(handlers.Outside{})
 	if err != nil {
@@ -174,7 +181,7 @@ func name(factType string) string {
 func testExists(t *testing.T, at string) bool {
 	t.Helper()
 	folder, test, _ := strings.Cut(at, ": ")
-	files, err := filepath.Glob(filepath.Join("../..", folder, "*_test.go"))
+	files, err := filepath.Glob(filepath.Join("..", "..", folder, "*_test.go"))
 	if err != nil {
 		t.Fatal(err)
 	}

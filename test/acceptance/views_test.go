@@ -175,7 +175,7 @@ func (s shared) fourWays(t *testing.T) {
 		}
 		return nil
 	})
-	before, _, _, _ := s.sums(t)
+	before, _, _, _ := s.sums(t) //nolint:dogsled // the days before alone matter
 	id, _ := s.place(t, p, "tok_visa")
 	s.confirmed(t, id)
 	eventually(t, 20*time.Second, func() error {

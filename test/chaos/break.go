@@ -16,7 +16,7 @@ import (
 // stopped process is resumed, a server is started again.
 func (c *cluster) breakAll(ctx context.Context, b *book) error {
 	for b.Next < len(b.plan) {
-		draw := rand.New(rand.NewPCG(b.Seed, uint64(b.Next)+1)) //nolint:gosec // a plan, not a secret
+		draw := rand.New(rand.NewPCG(b.Seed, uint64(b.Next)+1))
 		pause := time.Duration(float64(c.o.pace) * (0.1 + 1.8*draw.Float64()))
 		if err := wait(ctx, pause); err != nil {
 			return err

@@ -146,7 +146,7 @@ func (c *cluster) kafka(ctx context.Context, verb string) error {
 	if verb == "start" {
 		args = append(args, "--port", strconv.Itoa(c.ports.kafka))
 	}
-	out, err := exec.CommandContext(ctx, "scripts/kafka", args...).CombinedOutput() //nolint:gosec // of this repository
+	out, err := exec.CommandContext(ctx, "scripts/kafka", args...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("scripts/kafka %s: %w\n%s", verb, err, out)
 	}
@@ -155,7 +155,7 @@ func (c *cluster) kafka(ctx context.Context, verb string) error {
 
 // troupe runs a command of the binary to its end.
 func (c *cluster) troupe(ctx context.Context, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, c.o.binary, args...) //nolint:gosec // the binary under test
+	cmd := exec.CommandContext(ctx, c.o.binary, args...)
 	cmd.Env = append(os.Environ(), c.env...)
 	return cmd.CombinedOutput()
 }

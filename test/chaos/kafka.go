@@ -30,7 +30,7 @@ func (c *cluster) readKafka(ctx context.Context) (*onKafka, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the log: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // Err tells
+	defer rows.Close()
 	log := map[place][]string{}
 	for rows.Next() {
 		var p place

@@ -39,8 +39,8 @@ func (p *process) start() error {
 	if err != nil {
 		return err
 	}
-	defer log.Close()                             //nolint:errcheck // the child has its own
-	cmd := exec.Command(p.args[0], p.args[1:]...) //nolint:gosec // the binary under test
+	defer log.Close() //nolint:errcheck // the child has its own
+	cmd := exec.Command(p.args[0], p.args[1:]...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = append(os.Environ(), p.env...), log, log
 	p.mu.Lock()
 	defer p.mu.Unlock()

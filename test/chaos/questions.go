@@ -50,7 +50,7 @@ func (c *cluster) ask(ctx context.Context, q question) (told string, bad []strin
 	if err != nil {
 		return "", nil, fmt.Errorf("asking for %q: %w", q.name, err)
 	}
-	defer rows.Close() //nolint:errcheck // Err tells
+	defer rows.Close()
 	for rows.Next() {
 		var line string
 		if err := rows.Scan(&line); err != nil {

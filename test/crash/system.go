@@ -7,13 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -23,8 +23,6 @@ type system struct {
 	dir, binary string
 	ports       [4]int // HTTP, Kafka, and the sandbox's SMTP and HTTP: the same in every life
 
-	mu   sync.Mutex
-	cmd  *exec.Cmd
 	died []string // where, in this round
 }
 
@@ -35,8 +33,12 @@ func newSystem(dir, binary string) (*system, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer l.Close() //nolint:errcheck // it was only to find a free port
-		s.ports[i] = l.Addr().(*net.TCPAddr).Port
+		defer l.Close() //nolint:errcheck,gocritic // all four at once, so that they differ
+		at, err := netip.ParseAddrPort(l.Addr().String())
+		if err != nil {
+			return nil, err
+		}
+		s.ports[i] = int(at.Port())
 	}
 	return s, nil
 }
@@ -142,8 +144,10 @@ func (s *system) once(ctx context.Context, log *os.File, armed string) (point st
 	}
 	err = cmd.Wait()
 	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL && point != "" {
-		return point, nil
+	if errors.As(err, &exit) && point != "" {
+		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signal() == syscall.SIGKILL {
+			return point, nil
+		}
 	}
 	return "", err
 }
