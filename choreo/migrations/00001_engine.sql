@@ -154,19 +154,28 @@ $$;
 -- +goose StatementEnd
 select choreo.add_log_partition();
 
--- The oldest facts of the outbox above an id, with the partitions of their
+-- The oldest facts of the outbox above an id, as many as most and no more than make
+-- up so many bytes of data, the last of them reaching beyond; with the partitions of their
 -- topics, and which transactions were under way in that same snapshot: of the
 -- caller's statement, since it is stable. Facts of topics that are held stay, which
 -- the last column tells. One row without an id where there is
--- none. Data are JSON, and come as text: as bytea they would double.
+-- none. Data are JSON, and come as text: as bytea they would double. Lengths are
+-- read without the data where these are large.
 -- +goose StatementBegin
-create function choreo.claim_outbox(most bigint, above bigint)
+create function choreo.claim_outbox(most bigint, bytes bigint, above bigint)
   returns table (xmin text, xmax text, id bigint, event_id text, type text, key text, saga text, causation text, emitter text,
     ran_in text, traceparent text, at timestamptz, data text, partitions integer, held boolean) language plpgsql stable as $$
 #variable_conflict use_column
 declare
   holding text[] := array(select t.topic from choreo.topics t where t.held_until > choreo.troupe_now());
 begin
+  if (select sum(octet_length(x.data)) from (select data from choreo.outbox where id > above and (holding = '{}' or split_part(type, '.', 1) <> all (holding))
+      order by id limit most) x) > bytes then
+    select count(*) into most from (
+      select sum(octet_length(x.data)) over (order by x.id) - octet_length(x.data) as before
+      from (select id, data from choreo.outbox where id > above and (holding = '{}' or split_part(type, '.', 1) <> all (holding))
+        order by id limit most) x) y where y.before < bytes;
+  end if;
   if holding <> '{}' then
     return query
       select pg_snapshot_xmin(s)::text, pg_snapshot_xmax(s)::text, o.id, o.event_id, o.type, o.key, o.saga, o.causation, o.emitter,

@@ -40,7 +40,7 @@ func TestWhatOthersPutOnOurTopicsStandsInTheLogOnce(t *testing.T) {
 	r := relay.New(s.DB, p, p, slog.New(slog.DiscardHandler))
 	emit := func(n int) string {
 		t.Helper()
-		id := s.Emit("tick", ticked{"c", n}).EventID
+		id := s.Emit("tick", ticked{"c", n, ""}).EventID
 		if err := drain(t, r); err != nil {
 			t.Fatal(err)
 		}
@@ -109,13 +109,13 @@ func TestOnlyTheGapsAreRead(t *testing.T) {
 	collect(t, r)
 	p.read = 0
 	for n := range 50 {
-		s.Emit("tick", ticked{fmt.Sprint(n), n})
+		s.Emit("tick", ticked{fmt.Sprint(n), n, ""})
 	}
 	if err := drain(t, r); err != nil {
 		t.Fatal(err)
 	}
 	p.puts(0, `{"clockId":"theirs","n":1}`, "ce_type", "clocks.Ticked.v1", "ce_id", "x", "ce_source", "/crm")
-	s.Emit("tick", ticked{"0", 1})
+	s.Emit("tick", ticked{"0", 1, ""})
 	if err := drain(t, r); err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func TestOneRelayCollects(t *testing.T) {
 func TestAForgedRecordIsNoRestore(t *testing.T) {
 	t.Parallel()
 	s, p := setUp(t)
-	id := s.Emit("tick", ticked{"c", 1}).EventID
+	id := s.Emit("tick", ticked{"c", 1, ""}).EventID
 	if err := drain(t, relay.New(s.DB, p, p, slog.New(slog.DiscardHandler))); err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func TestAForgedRecordIsNoRestore(t *testing.T) {
 			}
 		}
 	}
-	s.Emit("tick", ticked{"c", 2})
+	s.Emit("tick", ticked{"c", 2, ""})
 	r := nextRelay(t, s, p)
 	if err := drain(t, r); err != nil {
 		t.Fatal(err)
@@ -187,7 +187,7 @@ func TestAForgedRecordStandsInForNoFact(t *testing.T) {
 	t.Parallel()
 	s, p := setUp(t)
 	r := relay.New(s.DB, p, p, slog.New(slog.DiscardHandler))
-	s.Emit("tick", ticked{"c", 1})
+	s.Emit("tick", ticked{"c", 1, ""})
 	if _, err := r.Sequence(t.Context()); err != nil { // and it dies before it forwards
 		t.Fatal(err)
 	}

@@ -69,7 +69,7 @@ func TestWhatWasPublishedSurvivesACrashOfPostgres(t *testing.T) {
 	for n := range 2 {
 		pg, db, writer := start()
 		if _, err := choreo.Commit(t.Context(), db, "tick", func(_ context.Context, tx *choreo.Tx) error {
-			tx.Emit(ticked{"big-ben", n})
+			tx.Emit(ticked{"big-ben", n, ""})
 			return nil
 		}); err != nil {
 			t.Fatal(err)

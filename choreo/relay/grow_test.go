@@ -69,7 +69,7 @@ func TestATopicGrowsUnderTraffic(t *testing.T) {
 			default:
 			}
 			i := int(n.Add(1)) - 1
-			s.Emit("tick", ticked{fmt.Sprint("k", i%keys), i})
+			s.Emit("tick", ticked{fmt.Sprint("k", i%keys), i, ""})
 		}
 	}()
 	choreotest.Eventually(t, "there is traffic", func() bool { return heard() > 50 })
@@ -105,13 +105,13 @@ func TestATopicThatIsNotDrainedDoesNotGrow(t *testing.T) {
 		t.Fatal(err)
 	}
 	exec(t, s, `insert into choreo.consumers values ('gone', '{clocks}', false, choreo.troupe_now())`)
-	s.Emit("tick", ticked{"a", 1})
+	s.Emit("tick", ticked{"a", 1, ""})
 	choreotest.Eventually(t, "it is relayed", func() bool { return s.Count(`select count(*) from choreo.event_log`) == 1 })
 	err := relay.Grow(t.Context(), s.DB, p.Broker, "clocks", 9, time.Millisecond)
 	if !errors.Is(err, relay.ErrNotDrained) || !strings.Contains(err.Error(), "gone") {
 		t.Errorf("a consumer that is gone: %v", err)
 	}
-	s.Emit("tick", ticked{"a", 2})
+	s.Emit("tick", ticked{"a", 2, ""})
 	choreotest.Eventually(t, "what was held goes on", func() bool { return s.Count(`select count(*) from choreo.event_log`) == 2 })
 	if counts, err := broker.CountPartitions(t.Context(), p.Broker, []string{"clocks"}); err != nil || counts["clocks"] != 4 {
 		t.Errorf("the topic has %v partitions (%v), want 4", counts, err)
@@ -128,7 +128,7 @@ func TestWhatIsHeldIsNotLeftBehind(t *testing.T) {
 	r := relay.New(s.DB, p, p, slog.New(slog.DiscardHandler))
 	exec(t, s, `insert into choreo.topics values ('bells', 1)`, `update choreo.topics set held_until = choreo.troupe_now() + interval '1 hour' where topic = 'clocks'`)
 	for n := range 4 {
-		s.Emit("tick", ticked{"c", n})
+		s.Emit("tick", ticked{"c", n, ""})
 		s.Emit("tick", struck{"b", n})
 		if err := drain(t, r); err != nil {
 			t.Fatal(err)

@@ -58,7 +58,7 @@ func (f *floor) claimed(highest int64, xmin, xmax uint64) {
 // partitions of their topics, and which transactions were under way then: nobody
 // but the one relay removes any.
 func claim(ctx context.Context, tx *sql.Tx, f floor) ([]*fact, floor, error) {
-	rows, err := tx.QueryContext(ctx, `select * from choreo.claim_outbox($1, $2)`, Batch, f.id)
+	rows, err := tx.QueryContext(ctx, `select * from choreo.claim_outbox($1, $2, $3)`, Batch, batchBytes, f.id)
 	if err != nil {
 		return nil, f, fmt.Errorf("claiming from the outbox: %w", err)
 	}
@@ -100,6 +100,15 @@ func claim(ctx context.Context, tx *sql.Tx, f floor) ([]*fact, floor, error) {
 		slices.Reverse(facts)
 	}
 	return facts, f, rows.Err()
+}
+
+// full tells whether a claim took as much as it may.
+func full(claimed []*fact) bool {
+	bytes := 0
+	for _, f := range claimed {
+		bytes += len(f.data)
+	}
+	return len(claimed) == Batch || bytes >= batchBytes
 }
 
 // place is a topic partition.

@@ -94,7 +94,7 @@ func TestKafkaIsAwayForAWhile(t *testing.T) {
 	emit := func(from, to int) {
 		t.Helper()
 		for n := from; n < to; n++ {
-			s.Emit("tick", ticked{fmt.Sprint(n % 7), n})
+			s.Emit("tick", ticked{fmt.Sprint(n % 7), n, ""})
 		}
 	}
 	emit(0, 20)

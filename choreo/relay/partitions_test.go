@@ -56,7 +56,7 @@ func TestAPartitionOfTheLogEndsWithTheDay(t *testing.T) {
 	for day := range 3 {
 		r := nextRelay(t, s, p)
 		for n := range 5 {
-			s.Emit("tick", ticked{fmt.Sprint("c", n), day})
+			s.Emit("tick", ticked{fmt.Sprint("c", n), day, ""})
 		}
 		if err := drain(t, r); err != nil {
 			t.Fatal(err)
@@ -117,7 +117,7 @@ func TestARelayThatRestedOverTheEndOfADayGoesOn(t *testing.T) {
 	r := relay.New(s.DB, p, p, slog.New(slog.DiscardHandler))
 	for day := range 4 {
 		for n := range 5 {
-			s.Emit("tick", ticked{fmt.Sprint("c", n), day})
+			s.Emit("tick", ticked{fmt.Sprint("c", n), day, ""})
 		}
 		if err := drain(t, r); err != nil {
 			t.Fatalf("day %d: %v", day, err)
@@ -140,7 +140,7 @@ func TestASmallDaySharesAPartition(t *testing.T) {
 		t.Helper()
 		facts := make([]choreo.Fact, n)
 		for i := range facts {
-			facts[i] = ticked{fmt.Sprint("c", i), 1}
+			facts[i] = ticked{fmt.Sprint("c", i), 1, ""}
 		}
 		s.Emit("tick", facts...)
 		if err := drain(t, nextRelay(t, s, p)); err != nil {
@@ -160,7 +160,7 @@ func TestAFullPartitionOfTheLogIsClosed(t *testing.T) {
 	t.Parallel()
 	s, p := setUp(t)
 	r := relay.New(s.DB, p, p, slog.New(slog.DiscardHandler))
-	s.Emit("tick", ticked{"c", 0})
+	s.Emit("tick", ticked{"c", 0, ""})
 	if err := drain(t, r); err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +168,7 @@ func TestAFullPartitionOfTheLogIsClosed(t *testing.T) {
 	// is over, but nobody else has taken it.
 	exec(t, s, `update choreo.log_head set position = 100000000 - 2`, `update choreo.leases set until = until - interval '1 hour'`)
 	for n := range 4 {
-		s.Emit("tick", ticked{"c", n + 1})
+		s.Emit("tick", ticked{"c", n + 1, ""})
 	}
 	if err := drain(t, r); err != nil {
 		t.Fatal(err)
@@ -189,7 +189,7 @@ func TestALongReaderStopsNoInserts(t *testing.T) {
 	t.Parallel()
 	s, p := setUp(t)
 	r := relay.New(s.DB, p, p, slog.New(slog.DiscardHandler)).Retain(time.Hour)
-	s.Emit("tick", ticked{"c", 0})
+	s.Emit("tick", ticked{"c", 0, ""})
 	if err := drain(t, r); err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +212,7 @@ func TestALongReaderStopsNoInserts(t *testing.T) {
 	relayed := 1
 	emit := func() {
 		t.Helper()
-		s.Emit("tick", ticked{"c", relayed})
+		s.Emit("tick", ticked{"c", relayed, ""})
 		if err := drain(t, r); err != nil {
 			t.Fatalf("behind a long reader: %v", err)
 		}
@@ -260,13 +260,13 @@ func TestALongReaderStopsNoInserts(t *testing.T) {
 func TestDroppingIsTakenUpAgain(t *testing.T) {
 	t.Parallel()
 	s, p := setUp(t)
-	s.Emit("tick", ticked{"c", 0})
+	s.Emit("tick", ticked{"c", 0, ""})
 	if err := drain(t, relay.New(s.DB, p, p, slog.New(slog.DiscardHandler))); err != nil {
 		t.Fatal(err)
 	}
 	exec(t, s, yesterday)
 	r := nextRelay(t, s, p).Retain(time.Hour)
-	s.Emit("tick", ticked{"c", 1})
+	s.Emit("tick", ticked{"c", 1, ""})
 	if err := drain(t, r); err != nil {
 		t.Fatal(err)
 	}

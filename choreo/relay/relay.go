@@ -25,6 +25,10 @@ import (
 // of the forwarder for each partition.
 const Batch = 4000
 
+// batchBytes is how many bytes of data these are, the last one reaching beyond:
+// large facts would else take gigabytes of memory.
+const batchBytes = 16 << 20
+
 // lease is how long a relay that is gone holds up its stand-by.
 const lease = 2 * time.Second
 
@@ -41,6 +45,7 @@ type Relay struct {
 	log       *slog.Logger
 	floor     floor // of the outbox, while this relay is the active one
 	verified  bool  // Kafka was read back since the lease was taken
+	full      bool  // the last claim left something, as far as it knows
 	current   bool  // all that was sequenced before fresh is on Kafka, by this relay
 	fresh     []*fact
 	held      time.Time // when the lease was last renewed
@@ -70,7 +75,7 @@ func New(db *choreo.DB, publisher message.Publisher, reader Reader, log *slog.Lo
 	return &Relay{db: db, publisher: publisher, reader: reader, holder: uuid.NewString(), log: log}
 }
 
-// Sequence moves up to Batch facts from the outbox to the log, in the order in
+// Sequence moves up to Batch facts, or 16 MiB of them, from the outbox to the log, in the order in
 // which they were emitted, and gives each its partition, the next sequence of
 // that partition and a position. The commit is synchronous and returns before
 // anything of it is published: otherwise a crash gives one sequence to two
@@ -129,7 +134,7 @@ func (r *Relay) sequence(ctx context.Context) (n int, err error) {
 		r.behind() // the log has them or not
 		return 0, fmt.Errorf("committing %d sequences: %w", len(claimed), err)
 	}
-	r.floor, r.written = risen, into
+	r.floor, r.written, r.full = risen, into, full(claimed)
 	if r.current {
 		r.fresh = append(r.fresh, claimed...)
 	}

@@ -20,6 +20,7 @@ import (
 type ticked struct {
 	ClockID string `json:"clockId"`
 	N       int    `json:"n"`
+	Face    string `json:"face,omitempty"`
 }
 
 func (ticked) FactType() string { return "clocks.Ticked.v1" }
@@ -135,7 +136,7 @@ func TestAPartitionThatCannotBeWrittenHoldsUpOnlyItself(t *testing.T) {
 	r := relay.New(s.DB, p, p, slog.New(slog.DiscardHandler))
 	tick := func(n int) {
 		for key := range 12 {
-			s.Emit("tick", ticked{fmt.Sprint(key), n})
+			s.Emit("tick", ticked{fmt.Sprint(key), n, ""})
 		}
 	}
 	p.failed["1"] = true
@@ -172,7 +173,7 @@ func TestCommandsGoOnWhileKafkaIsAway(t *testing.T) {
 	p.down = true
 	r := relay.New(s.DB, p, p, slog.New(slog.DiscardHandler))
 	for n := range 5 {
-		s.Emit("tick", ticked{"c", n})
+		s.Emit("tick", ticked{"c", n, ""})
 		if err := drain(t, r); err == nil {
 			t.Fatal("nobody says that the broker is away")
 		}
@@ -217,7 +218,7 @@ func TestSequencesStayGaplessUnderConcurrentCommands(t *testing.T) {
 	for worker := range 8 {
 		commands.Go(func() {
 			for n := range 25 {
-				s.Emit("tick", ticked{fmt.Sprint(worker), n})
+				s.Emit("tick", ticked{fmt.Sprint(worker), n, ""})
 			}
 		})
 	}
@@ -267,7 +268,7 @@ func TestALateCommitIsNotLeftBelowTheFloor(t *testing.T) {
 	}()
 	<-emitted
 	for n := range 5 {
-		s.Emit("tick", ticked{"early", n})
+		s.Emit("tick", ticked{"early", n, ""})
 		if err := drain(t, r); err != nil {
 			t.Fatal(err)
 		}
@@ -294,7 +295,7 @@ func TestTheNextRelayReadsKafkaBack(t *testing.T) {
 	t.Parallel()
 	s, p := setUp(t)
 	for n := range 3 {
-		s.Emit("tick", ticked{"c", n})
+		s.Emit("tick", ticked{"c", n, ""})
 	}
 	if err := drain(t, relay.New(s.DB, p, p, slog.New(slog.DiscardHandler))); err != nil {
 		t.Fatal(err)
@@ -304,7 +305,7 @@ func TestTheNextRelayReadsKafkaBack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s.Emit("tick", ticked{"c", 3})
+	s.Emit("tick", ticked{"c", 3, ""})
 	if err := drain(t, relay.New(s.DB, p, p, slog.New(slog.DiscardHandler))); err != nil {
 		t.Fatal(err)
 	}
@@ -320,7 +321,7 @@ func TestARewoundDatabaseIsRefusedUntilItHasANewSource(t *testing.T) {
 	t.Parallel()
 	s, p := setUp(t)
 	for n := range 3 {
-		s.Emit("tick", ticked{"c", n})
+		s.Emit("tick", ticked{"c", n, ""})
 	}
 	if err := drain(t, relay.New(s.DB, p, p, slog.New(slog.DiscardHandler))); err != nil {
 		t.Fatal(err)
@@ -333,7 +334,7 @@ func TestARewoundDatabaseIsRefusedUntilItHasANewSource(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s.Emit("tick", ticked{"c", 10})
+	s.Emit("tick", ticked{"c", 10, ""})
 	if err := drain(t, relay.New(s.DB, p, p, slog.New(slog.DiscardHandler))); !errors.Is(err, relay.ErrRewound) {
 		t.Fatalf("a rewound database was relayed: %v", err)
 	}

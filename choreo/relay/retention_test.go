@@ -49,7 +49,7 @@ func TestADayIsDroppedOnceEveryConsumerHasTakenIt(t *testing.T) {
 	r := relay.New(s.DB, p, p, slog.New(slog.DiscardHandler)).Retain(24 * time.Hour)
 	for day, facts := range []int{12, 8} {
 		for n := range facts {
-			s.Emit("tick", ticked{fmt.Sprint("c", n%5), 100*day + n})
+			s.Emit("tick", ticked{fmt.Sprint("c", n%5), 100*day + n, ""})
 		}
 		if err := drain(t, r); err != nil {
 			t.Fatal(err)

@@ -100,15 +100,15 @@ func (r *Relay) turn(ctx context.Context, hinted bool) (more bool, err error) {
 	if !r.current {
 		return r.catchingUp(ctx)
 	}
-	sequenced, err := r.Sequence(ctx)
-	for err == nil && sequenced == Batch && r.current {
+	_, err = r.Sequence(ctx)
+	for err == nil && r.full && r.current {
 		facts, published := r.fresh, make(chan error, 1)
 		r.fresh = nil
 		go func() {
 			_, err := r.publish(ctx, facts)
 			published <- err
 		}()
-		sequenced, err = r.Sequence(ctx)
+		_, err = r.Sequence(ctx)
 		if failed := <-published; failed != nil {
 			r.behind()
 			err = errors.Join(failed, err)
@@ -121,7 +121,7 @@ func (r *Relay) turn(ctx context.Context, hinted bool) (more bool, err error) {
 		return false, err
 	}
 	forwarded, err := r.Forward(ctx)
-	return err == nil && (sequenced == Batch || forwarded >= Batch), err
+	return err == nil && (r.full || forwarded >= Batch), err
 }
 
 // catchingUp forwards what is behind. After a failure it is tried beside, at
