@@ -35,7 +35,7 @@ func pages(t *testing.T) map[string]string {
 }
 
 var (
-	fenced  = regexp.MustCompile("(?m:^```)(?s:.*?)(?m:^```)")
+	fenced  = regexp.MustCompile("(?s)\n```.*?\n```")
 	link    = regexp.MustCompile(`\]\(([^()\s]+)\)`)
 	heading = regexp.MustCompile(`(?m)^#+ +(.*)$`)
 	dropped = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
