@@ -161,6 +161,9 @@ func (r *Relay) Collect(ctx context.Context) (n int, err error) {
 // topics are those that were applied, and now; ErrStandby where another relay is
 // active.
 func (r *Relay) topics(ctx context.Context) (topics []string, now time.Time, err error) {
+	if !r.verified.Load() {
+		return nil, now, ErrStandby // until Kafka was read back, a lost timeline's facts look like those of others
+	}
 	rows, err := r.db.Pool().QueryContext(ctx, `select t.topic, choreo.troupe_now() from choreo.leases l left join choreo.topics t on true
 		where l.name = 'relay' and l.holder = $1 and l.until > choreo.troupe_now() order by t.topic`, r.holder)
 	if err != nil {

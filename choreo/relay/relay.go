@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -43,10 +44,10 @@ type Relay struct {
 	holder    string
 	reader    Reader
 	log       *slog.Logger
-	floor     floor // of the outbox, while this relay is the active one
-	verified  bool  // Kafka was read back since the lease was taken
-	full      bool  // the last claim left something, as far as it knows
-	current   bool  // all that was sequenced before fresh is on Kafka, by this relay
+	floor     floor       // of the outbox, while this relay is the active one
+	verified  atomic.Bool // Kafka was read back since the lease was taken
+	full      bool        // the last claim left something, as far as it knows
+	current   bool        // all that was sequenced before fresh is on Kafka, by this relay
 	fresh     []*fact
 	held      time.Time // when the lease was last renewed
 	clock     time.Time // the engine's time then
@@ -82,7 +83,7 @@ func New(db *choreo.DB, publisher message.Publisher, reader Reader, log *slog.Lo
 // facts. Facts of one key are claimed in order, since their commands locked the
 // aggregate before they took their outbox ids.
 func (r *Relay) Sequence(ctx context.Context) (n int, err error) {
-	if !r.verified {
+	if !r.verified.Load() {
 		if err := r.verify(ctx); err != nil {
 			return 0, err
 		}
@@ -155,7 +156,8 @@ func (r *Relay) hold(ctx context.Context, tx rowQuerier) error {
 		returning choreo.troupe_now(), set_config('synchronous_commit', 'off', true)`,
 		r.holder, lease.Seconds()).Scan(&r.clock, &lazy)
 	if errors.Is(err, sql.ErrNoRows) {
-		r.floor, r.verified, r.written = floor{}, false, written{}
+		r.verified.Store(false)
+		r.floor, r.written = floor{}, written{}
 		r.behind()
 		return ErrStandby
 	}

@@ -335,8 +335,12 @@ func TestARewoundDatabaseIsRefusedUntilItHasANewSource(t *testing.T) {
 		}
 	}
 	s.Emit("tick", ticked{"c", 10, ""})
-	if err := drain(t, relay.New(s.DB, p, p, slog.New(slog.DiscardHandler))); !errors.Is(err, relay.ErrRewound) {
+	rewound := relay.New(s.DB, p, p, slog.New(slog.DiscardHandler))
+	if err := drain(t, rewound); !errors.Is(err, relay.ErrRewound) {
 		t.Fatalf("a rewound database was relayed: %v", err)
+	}
+	if n, err := rewound.Collect(t.Context()); !errors.Is(err, relay.ErrStandby) {
+		t.Errorf("a relay that refuses has collected %d facts of the lost timeline as foreign: %v", n, err)
 	}
 	if _, err := choreo.NewEpoch(t.Context(), s.DB.Pool()); !errors.Is(err, choreo.ErrRelayActive) {
 		t.Errorf("a new source while a relay is active: %v", err)

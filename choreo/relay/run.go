@@ -74,7 +74,7 @@ func (r *Relay) tell(ctx context.Context, err error) {
 	state := Relaying
 	if err != nil {
 		state = HeldUp
-	} else if !r.verified {
+	} else if !r.verified.Load() {
 		state = Standby
 	}
 	before, since := r.course.turn(state, err)
@@ -139,7 +139,7 @@ func (r *Relay) catchingUp(ctx context.Context) (more bool, err error) {
 		r.later(err)
 	}
 	if r.catching == nil && !time.Now().Before(r.retryAt) {
-		if !r.verified {
+		if !r.verified.Load() {
 			if err := r.verify(ctx); errors.Is(err, ErrStandby) {
 				r.failed = nil
 				return false, nil
@@ -154,7 +154,7 @@ func (r *Relay) catchingUp(ctx context.Context) (more bool, err error) {
 			done <- err
 		}(r.catching)
 	}
-	if r.verified {
+	if r.verified.Load() {
 		if _, err := r.Sequence(ctx); errors.Is(err, ErrStandby) {
 			return false, nil
 		} else if err != nil {
@@ -186,7 +186,7 @@ func (r *Relay) later(err error) {
 // catchUp forwards what another relay, or this one before an error, has left in
 // the log, before more is added to it.
 func (r *Relay) catchUp(ctx context.Context) (err error) {
-	if !r.verified {
+	if !r.verified.Load() {
 		err = r.verify(ctx)
 	} else {
 		err = r.hold(ctx, r.db.Pool())
@@ -203,7 +203,7 @@ func (r *Relay) behind() { r.current, r.fresh = false, nil }
 // idle tells that there is nothing to do: the lease need not be renewed yet, no
 // fact waits, and all is forwarded. A relay at rest writes nothing.
 func (r *Relay) idle(ctx context.Context) (idle bool, err error) {
-	if !r.verified || time.Since(r.held) > lease/3 {
+	if !r.verified.Load() || time.Since(r.held) > lease/3 {
 		return false, nil
 	}
 	err = r.db.Pool().QueryRowContext(ctx, `select not exists (select from choreo.outbox where id > $1)

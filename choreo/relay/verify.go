@@ -68,7 +68,7 @@ func (r *Relay) verify(ctx context.Context) error {
 			return err // it took longer than the lease, and another relay has it now
 		}
 	}
-	r.verified = true
+	r.verified.Store(true)
 	return nil
 }
 

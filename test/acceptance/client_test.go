@@ -325,6 +325,7 @@ func (s *system) upload(t *testing.T, author person, name string, file []byte) (
 	if err != nil || a.status != http.StatusCreated {
 		t.Fatalf("uploading %s: %v, %v", name, a, err)
 	}
+	s.note(t, a.header.Get("Troupe-Event"))
 	return as[struct{ URL string }](t, a).URL
 }
 
