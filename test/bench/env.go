@@ -210,6 +210,9 @@ func (w *world) forget(ctx context.Context, group string) error {
 	// The coordinator of a broker that has just started is not ready at once.
 	return awaitEvery(ctx, 100*time.Millisecond, "the coordinator of "+group, func() (bool, error) {
 		answer, err := request.RequestWith(ctx, client)
+		if kerr.IsRetriable(err) {
+			return false, nil
+		}
 		if err != nil {
 			return false, fmt.Errorf("resetting group %s: %w", group, err)
 		}
