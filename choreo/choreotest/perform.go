@@ -19,7 +19,7 @@ import (
 )
 
 // Patience bounds every wait for a condition.
-const Patience = 30 * time.Second
+const Patience = time.Minute
 
 // Performance is a relay and all consumers of a stage, running on a broker: the
 // one that TROUPE_KAFKA_BROKERS names, else one inside the test.
