@@ -228,9 +228,7 @@ func TestRecordsOfOthersAndBadOnes(t *testing.T) {
 	w := &kafka.Writer{Addr: kafka.TCP(p.Broker.Brokers...), Topic: p.Broker.Prefix + "coins", RequiredAcks: kafka.RequireAll,
 		BatchTimeout: time.Millisecond, BatchBytes: 2 << 20, MaxAttempts: 30, Balancer: &kafka.RoundRobin{}}
 	defer w.Close()
-	if err := w.WriteMessages(t.Context(), records...); err != nil {
-		t.Fatal(err)
-	}
+	write(t, w, records...)
 	for n := range 20 {
 		s.Emit("toss", tossed{fmt.Sprintf("after%d", n), 1})
 	}
@@ -305,9 +303,7 @@ func TestCopiesOfOurRecords(t *testing.T) {
 			record(0, s.DB.Source(), "999", "real"))
 	}
 	records = append(records, record(0, "/crm", "", "namesake"), record(0, "/crm", "", "namesake"))
-	if err := w.WriteMessages(t.Context(), records...); err != nil {
-		t.Fatal(err)
-	}
+	write(t, w, records...)
 	for n := range 20 {
 		s.Emit("toss", tossed{fmt.Sprintf("after%d", n), 1})
 	}
@@ -322,4 +318,16 @@ func TestCopiesOfOurRecords(t *testing.T) {
 			t.Errorf("%s was called %d times", key, n)
 		}
 	}
+}
+
+// write writes records to a topic that may have been made a moment ago.
+func write(t *testing.T, w *kafka.Writer, records ...kafka.Message) {
+	t.Helper()
+	choreotest.Eventually(t, "the broker knows the topic", func() bool {
+		err := w.WriteMessages(t.Context(), records...)
+		if err != nil && !errors.Is(err, kafka.UnknownTopicOrPartition) {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
 }

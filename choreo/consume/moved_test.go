@@ -57,9 +57,7 @@ func (o others) write(t *testing.T, from, to int) {
 			Headers: []kafka.Header{{Key: "ce_type", Value: []byte("coins.Tossed.v1")}}}
 		records = append(records, signed, signed, bare)
 	}
-	if err := o.WriteMessages(t.Context(), records...); err != nil {
-		t.Fatal(err)
-	}
+	write(t, o.Writer, records...)
 }
 
 // process runs the consumers of a binary, and a relay where it has one, until

@@ -107,7 +107,7 @@ func TestATopicThatIsNotDrainedDoesNotGrow(t *testing.T) {
 	exec(t, s, `insert into choreo.consumers values ('gone', '{clocks}', false, choreo.troupe_now())`)
 	s.Emit("tick", ticked{"a", 1, ""})
 	choreotest.Eventually(t, "it is relayed", func() bool { return s.Count(`select count(*) from choreo.event_log`) == 1 })
-	err := relay.Grow(t.Context(), s.DB, p.Broker, "clocks", 9, time.Millisecond)
+	err := relay.Grow(t.Context(), s.DB, p.Broker, "clocks", 9, time.Second)
 	if !errors.Is(err, relay.ErrNotDrained) || !strings.Contains(err.Error(), "gone") {
 		t.Errorf("a consumer that is gone: %v", err)
 	}
