@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"time"
 )
 
@@ -32,6 +33,14 @@ var (
 // Refused wraps the error of a call that will never succeed: the step gives up
 // at once instead of trying again.
 func Refused(err error) error { return &refusedError{err} }
+
+// RefusedIf is Refused(err) where err is one of those, else err as it is.
+func RefusedIf(err error, is ...error) error {
+	if slices.ContainsFunc(is, func(target error) bool { return errors.Is(err, target) }) {
+		return Refused(err)
+	}
+	return err
+}
 
 type refusedError struct{ err error }
 

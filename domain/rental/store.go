@@ -31,6 +31,15 @@ func For(ctx context.Context, tx *choreo.Tx, of choreo.Meta, id string) (r *Rent
 	return r, true, nil
 }
 
+// Known is For where the rental must be there.
+func Known(ctx context.Context, tx *choreo.Tx, of choreo.Meta, id string) (*Rental, error) {
+	r, found, err := For(ctx, tx, of, id)
+	if err == nil && !found {
+		err = fmt.Errorf("there is no rental %s in its saga", id)
+	}
+	return r, err
+}
+
 // commands is the topic of what a process manager commands.
 var commands = choreo.Topic(events.ChargeRental{}.FactType())
 

@@ -4,7 +4,6 @@ package accounts
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"troupe/choreo"
@@ -52,10 +51,7 @@ func (s SendVerificationMail[F]) Call(ctx context.Context, key string, e choreo.
 		To: l.Email, Subject: "Confirm your e-mail address", Kind: "verification",
 		Text: fmt.Sprintf(verificationText, l.Name, account.VerifiableFor.Hours(), token),
 	})
-	if errors.Is(err, mail.ErrRefused) {
-		err = choreo.Refused(err)
-	}
-	return struct{}{}, err
+	return struct{}{}, choreo.RefusedIf(err, mail.ErrRefused)
 }
 
 // Record notes that the mail is out.

@@ -40,9 +40,7 @@ func (MailAuthor) Load(ctx context.Context, tx *choreo.Tx, e choreo.Event[events
 		return mail.Message{}, err
 	}
 	address, name, err := account.Address(ctx, tx, p.AuthorID)
-	if errors.Is(err, account.ErrNotFound) {
-		err = choreo.Refused(err)
-	}
+	err = choreo.RefusedIf(err, account.ErrNotFound)
 	return mail.Message{
 		To: address, Kind: "post-withdrawn", Subject: "Your post was withdrawn",
 		Text: fmt.Sprintf(withdrawal, name, p.Title, p.Reason),
@@ -52,10 +50,7 @@ func (MailAuthor) Load(ctx context.Context, tx *choreo.Tx, e choreo.Event[events
 // Call sends it.
 func (m MailAuthor) Call(ctx context.Context, key string, _ choreo.Event[events.PostWithdrawn], letter mail.Message) (mailed, error) {
 	err := m.Mail.Send(ctx, key, letter)
-	if errors.Is(err, mail.ErrRefused) {
-		err = choreo.Refused(err)
-	}
-	return mailed{}, err
+	return mailed{}, choreo.RefusedIf(err, mail.ErrRefused)
 }
 
 // Record says so.

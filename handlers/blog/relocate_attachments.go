@@ -44,9 +44,7 @@ func (r RelocateAttachments) Call(ctx context.Context, _ string, e choreo.Event[
 	var done relocated
 	for _, a := range files {
 		err := r.Blobs.Copy(ctx, a.PostKey(e.Fact.PostID), a.TempKey())
-		if errors.Is(err, blobs.ErrRefused) || errors.Is(err, blobs.ErrNotFound) {
-			err = choreo.Refused(err)
-		}
+		err = choreo.RefusedIf(err, blobs.ErrRefused, blobs.ErrNotFound)
 		if err != nil {
 			return nil, fmt.Errorf("relocating attachment %s: %w", a.ID, err)
 		}

@@ -3,7 +3,6 @@ package blog
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 
 	"troupe/choreo"
@@ -43,9 +42,7 @@ func (ReturnAttachments[F]) Load(ctx context.Context, tx *choreo.Tx, e choreo.Ev
 func (r ReturnAttachments[F]) Call(ctx context.Context, _ string, e choreo.Event[F], keys []string) (returned, error) {
 	for _, key := range keys {
 		err := r.Blobs.Delete(ctx, key)
-		if errors.Is(err, blobs.ErrRefused) {
-			err = choreo.Refused(err)
-		}
+		err = choreo.RefusedIf(err, blobs.ErrRefused)
 		if err != nil {
 			return returned{}, fmt.Errorf("returning the attachments of post %s: %w", e.Fact.Key(), err)
 		}

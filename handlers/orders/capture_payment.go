@@ -38,19 +38,13 @@ func (c CapturePayment) Load(ctx context.Context, tx *choreo.Tx, e choreo.Event[
 		return in, cmp.Or(err, choreo.Skip)
 	}
 	token, err := buyer.CardToken(ctx, tx, c.CardKey, o.AccountID, e.Fact.PaymentMethodID)
-	if errors.Is(err, buyer.ErrErased) {
-		err = choreo.Refused(err)
-	}
-	return chargeable{provider.Money(p.Amount), token}, err
+	return chargeable{provider.Money(p.Amount), token}, choreo.RefusedIf(err, buyer.ErrErased)
 }
 
 // Call charges under the key of the step.
 func (c CapturePayment) Call(ctx context.Context, key string, e choreo.Event[events.OrderSubmitted], in chargeable) (provider.Charge, error) {
 	charge, err := c.Payments.Capture(ctx, provider.Request{Key: key, Reference: e.Fact.OrderID, Amount: in.amount}, in.cardToken)
-	if errors.Is(err, provider.ErrDeclined) || errors.Is(err, provider.ErrCanceled) {
-		err = choreo.Refused(err)
-	}
-	return charge, err
+	return charge, choreo.RefusedIf(err, provider.ErrDeclined, provider.ErrCanceled)
 }
 
 // Ask finds a charge whose answer was lost. To find none proves nothing: the
@@ -78,11 +72,9 @@ func CaptureGivenUp(_ context.Context, _ *choreo.Tx, e choreo.Event[events.Order
 	if errors.Is(cause, choreo.ErrOutcomeUnknown) {
 		return events.PaymentUnknown{OrderID: e.Fact.OrderID, Reason: "unknown"}, nil
 	}
-	reason := "unavailable"
+	reason := cmp.Or(provider.Code(cause), "unavailable")
 	if errors.Is(cause, buyer.ErrErased) {
 		reason = "erased"
-	} else if answer, ok := errors.AsType[*provider.Error](cause); ok && answer.Code() != "" {
-		reason = answer.Code()
 	}
 	return events.PaymentDeclined{OrderID: e.Fact.OrderID, Reason: reason}, nil
 }

@@ -30,10 +30,7 @@ func (m MailBuyer) Load(ctx context.Context, tx *choreo.Tx, e choreo.Event[event
 		return to, err
 	}
 	to.email, to.name, err = account.Address(ctx, tx, o.AccountID)
-	if errors.Is(err, account.ErrNotFound) {
-		err = choreo.Refused(err)
-	}
-	return to, err
+	return to, choreo.RefusedIf(err, account.ErrNotFound)
 }
 
 const confirmation = `Hello %s,
@@ -51,10 +48,7 @@ func (m MailBuyer) Call(ctx context.Context, key string, e choreo.Event[events.O
 		To: to.email, Kind: "order-confirmed", Subject: "Your order is confirmed",
 		Text: fmt.Sprintf(confirmation, to.name, e.Fact.OrderID),
 	})
-	if errors.Is(err, mail.ErrRefused) {
-		err = choreo.Refused(err)
-	}
-	return struct{}{}, err
+	return struct{}{}, choreo.RefusedIf(err, mail.ErrRefused)
 }
 
 // Record says that it was sent.

@@ -3,7 +3,6 @@ package orders
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 
 	"troupe/choreo"
@@ -37,10 +36,7 @@ func (r RecallCarrier) Load(ctx context.Context, tx *choreo.Tx, e choreo.Event[e
 // carrier that has heard something later needs to be told no more.
 func (r RecallCarrier) Call(ctx context.Context, key string, _ choreo.Event[events.ShippingInfoReverted], in carrier.Update) (struct{}, error) {
 	_, err := r.Carrier.Tell(ctx, fmt.Sprintf("%s#%d", key, in.Sequence), in)
-	if errors.Is(err, carrier.ErrRefused) {
-		err = choreo.Refused(err)
-	}
-	return struct{}{}, err
+	return struct{}{}, choreo.RefusedIf(err, carrier.ErrRefused)
 }
 
 // Record says that the carrier knows nothing of the change any more.

@@ -50,10 +50,7 @@ func (r RefundPayment) Load(ctx context.Context, tx *choreo.Tx, e choreo.Event[e
 // Call gives back what was taken, and lets nothing be taken any more.
 func (r RefundPayment) Call(ctx context.Context, key string, _ choreo.Event[events.OrderCanceled], in provider.Request) (provider.Reversal, error) {
 	reversal, err := r.Payments.Reverse(ctx, in, key)
-	if errors.Is(err, provider.ErrRefused) {
-		err = choreo.Refused(err)
-	}
-	return reversal, err
+	return reversal, choreo.RefusedIf(err, provider.ErrRefused)
 }
 
 // Ask finds a reversal whose answer was lost.

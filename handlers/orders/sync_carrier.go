@@ -33,19 +33,13 @@ func (s SyncCarrier) Load(ctx context.Context, tx *choreo.Tx, e choreo.Event[eve
 // updateOf is what the carrier is told on an errand.
 func updateOf(ctx context.Context, tx *choreo.Tx, d *order.Delivery, changeID string, errand order.Errand) (carrier.Update, error) {
 	to, err := d.Info(ctx, tx, errand.Version)
-	if errors.Is(err, order.ErrErased) {
-		err = choreo.Refused(err)
-	}
-	return carrier.Update{OrderID: d.OrderID, ChangeID: changeID, Sequence: errand.Sequence, To: carrier.Address(to)}, err
+	return carrier.Update{OrderID: d.OrderID, ChangeID: changeID, Sequence: errand.Sequence, To: carrier.Address(to)}, choreo.RefusedIf(err, order.ErrErased)
 }
 
 // Call tells the carrier.
 func (s SyncCarrier) Call(ctx context.Context, key string, _ choreo.Event[events.ShippingInfoChanged], in carrier.Update) (carrier.Answer, error) {
 	answer, err := s.Carrier.Tell(ctx, key, in)
-	if errors.Is(err, carrier.ErrRefused) {
-		err = choreo.Refused(err)
-	}
-	return answer, err
+	return answer, choreo.RefusedIf(err, carrier.ErrRefused)
 }
 
 // Ask finds out what became of an update whose answer was lost.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 
 	"troupe/choreo"
 	"troupe/domain/buyer"
@@ -12,12 +11,6 @@ import (
 	"troupe/events"
 	provider "troupe/providers/payment"
 )
-
-// of is a fact or a command about a rental.
-type of interface {
-	choreo.Fact
-	Rental() string
-}
 
 // ChargeRental on RentalRequested, or when commanded, charges the guest's card,
 // once, unless the rental is withdrawn by then. Emits RentalCharged; fails with
@@ -47,19 +40,13 @@ func (c ChargeRental[F]) Load(ctx context.Context, tx *choreo.Tx, e choreo.Event
 		return in, choreo.Skip
 	}
 	token, err := buyer.CardToken(ctx, tx, c.CardKey, r.AccountID, r.PaymentMethodID)
-	if errors.Is(err, buyer.ErrErased) {
-		err = choreo.Refused(err)
-	}
-	return chargeable{provider.Money(r.Price), token}, cmp.Or(err, r.Save(ctx, tx))
+	return chargeable{provider.Money(r.Price), token}, cmp.Or(choreo.RefusedIf(err, buyer.ErrErased), r.Save(ctx, tx))
 }
 
 // Call charges under the key of the step.
 func (c ChargeRental[F]) Call(ctx context.Context, key string, e choreo.Event[F], in chargeable) (provider.Charge, error) {
 	charge, err := c.Payments.Capture(ctx, provider.Request{Key: key, Reference: e.Fact.Rental(), Amount: in.amount}, in.cardToken)
-	if errors.Is(err, provider.ErrDeclined) || errors.Is(err, provider.ErrCanceled) {
-		err = choreo.Refused(err)
-	}
-	return charge, err
+	return charge, choreo.RefusedIf(err, provider.ErrDeclined, provider.ErrCanceled)
 }
 
 // Ask finds a charge whose answer was lost. To find none proves nothing: the
@@ -85,26 +72,19 @@ func (c ChargeRental[F]) Record(ctx context.Context, tx *choreo.Tx, e choreo.Eve
 
 // ChargeGivenUp says whether nothing was charged, or nobody knows.
 func ChargeGivenUp[F of](ctx context.Context, tx *choreo.Tx, e choreo.Event[F], cause error) (choreo.Fact, error) {
-	r, found, err := rental.For(ctx, tx, e.Meta, e.Fact.Rental())
-	if err != nil || !found {
-		return nil, cmp.Or(err, fmt.Errorf("there is no rental %s to be charged", e.Fact.Rental()))
+	r, err := rental.Known(ctx, tx, e.Meta, e.Fact.Rental())
+	if err != nil {
+		return nil, err
 	}
 	if errors.Is(cause, choreo.ErrOutcomeUnknown) {
 		return r.ChargeUnknown("unknown"), r.Save(ctx, tx)
 	}
-	return r.ChargeFailed(chargeReason(cause)), r.Save(ctx, tx)
-}
-
-func chargeReason(cause error) string {
-	answer, answered := errors.AsType[*provider.Error](cause)
+	reason := cmp.Or(provider.Code(cause), "unavailable")
 	switch {
 	case errors.Is(cause, rental.ErrWithdrawn):
-		return "withdrawn"
+		reason = "withdrawn"
 	case errors.Is(cause, buyer.ErrErased):
-		return "erased"
-	case answered && answer.Code() != "":
-		return answer.Code()
-	default:
-		return "unavailable"
+		reason = "erased"
 	}
+	return r.ChargeFailed(reason), r.Save(ctx, tx)
 }

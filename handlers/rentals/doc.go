@@ -3,3 +3,11 @@
 // of choreographed rentals, and to the commands of the process manager, which
 // ManageRental is.
 package rentals
+
+import "troupe/choreo"
+
+// of is a fact or a command about a rental.
+type of interface {
+	choreo.Fact
+	Rental() string
+}

@@ -38,10 +38,7 @@ func (g RefundRental[F]) Load(ctx context.Context, tx *choreo.Tx, e choreo.Event
 // Call gives back what was taken, and lets nothing be taken any more.
 func (g RefundRental[F]) Call(ctx context.Context, key string, _ choreo.Event[F], in provider.Request) (provider.Reversal, error) {
 	reversal, err := g.Payments.Reverse(ctx, in, key)
-	if errors.Is(err, provider.ErrRefused) {
-		err = choreo.Refused(err)
-	}
-	return reversal, err
+	return reversal, choreo.RefusedIf(err, provider.ErrRefused)
 }
 
 // Ask finds a reversal whose answer was lost.
@@ -66,9 +63,9 @@ func (g RefundRental[F]) Record(ctx context.Context, tx *choreo.Tx, e choreo.Eve
 
 // RefundGivenUp says that the money, if any was taken, is owed.
 func RefundGivenUp[F of](ctx context.Context, tx *choreo.Tx, e choreo.Event[F], cause error) (choreo.Fact, error) {
-	r, found, err := rental.For(ctx, tx, e.Meta, e.Fact.Rental())
-	if err != nil || !found {
-		return nil, cmp.Or(err, fmt.Errorf("there is no rental %s to be refunded", e.Fact.Rental()))
+	r, err := rental.Known(ctx, tx, e.Meta, e.Fact.Rental())
+	if err != nil {
+		return nil, err
 	}
 	reason := "unavailable"
 	if errors.Is(cause, provider.ErrRefused) {

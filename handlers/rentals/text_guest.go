@@ -27,19 +27,14 @@ func (g TextGuest[F]) Load(ctx context.Context, tx *choreo.Tx, e choreo.Event[F]
 		return m, cmp.Or(err, choreo.Skip)
 	}
 	m.Text = fmt.Sprintf("Your room %s is booked from %s to %s. Booking number: %s", r.RoomID, r.From, r.To, r.ID)
-	if m.To, err = r.Phone(ctx, tx); errors.Is(err, rental.ErrErased) {
-		err = choreo.Refused(err)
-	}
-	return m, err
+	m.To, err = r.Phone(ctx, tx)
+	return m, choreo.RefusedIf(err, rental.ErrErased)
 }
 
 // Call sends the SMS.
 func (g TextGuest[F]) Call(ctx context.Context, key string, _ choreo.Event[F], m sms.Message) (struct{}, error) {
 	err := g.SMS.Send(ctx, key, m)
-	if errors.Is(err, sms.ErrRefused) {
-		err = choreo.Refused(err)
-	}
-	return struct{}{}, err
+	return struct{}{}, choreo.RefusedIf(err, sms.ErrRefused)
 }
 
 // Ask finds out whether an SMS was sent whose answer was lost.
@@ -60,9 +55,9 @@ func (g TextGuest[F]) Record(ctx context.Context, tx *choreo.Tx, e choreo.Event[
 
 // TextGivenUp says why it was not.
 func TextGivenUp[F of](ctx context.Context, tx *choreo.Tx, e choreo.Event[F], cause error) (choreo.Fact, error) {
-	r, found, err := rental.For(ctx, tx, e.Meta, e.Fact.Rental())
-	if err != nil || !found {
-		return nil, cmp.Or(err, fmt.Errorf("there is no rental %s to tell of", e.Fact.Rental()))
+	r, err := rental.Known(ctx, tx, e.Meta, e.Fact.Rental())
+	if err != nil {
+		return nil, err
 	}
 	reason := "unavailable"
 	switch {

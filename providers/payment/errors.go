@@ -40,10 +40,16 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.final }
 
-// Code is the provider's word for the reason, such as "insufficient_funds" or
-// "card_declined": the decline code of the bank where there is one. It may
-// stand in a fact.
-func (e *Error) Code() string { return e.code }
+// Code is the provider's word for the reason of an error, such as
+// "insufficient_funds" or "card_declined": the decline code of the bank where
+// there is one; empty where it said nothing. It may stand in a fact.
+func Code(err error) string {
+	answer, ok := errors.AsType[*Error](err)
+	if !ok {
+		return ""
+	}
+	return answer.code
+}
 
 // RetryAfter is how long the provider asked to wait, 0 when it did not say.
 func (e *Error) RetryAfter() time.Duration { return e.retryAfter }

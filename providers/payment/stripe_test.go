@@ -143,7 +143,7 @@ func TestDeclinedSaysWhy(t *testing.T) {
 	s := provider(t, sandboxtest.Start(t))
 	_, err := s.Capture(t.Context(), request("x"), "tok_declined")
 	var answer *Error
-	if !errors.As(err, &answer) || answer.Code() != "generic_decline" {
+	if !errors.As(err, &answer) || Code(err) != "generic_decline" {
 		t.Errorf("got %v", err)
 	}
 }
