@@ -3,6 +3,7 @@ package choreo
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -34,6 +35,29 @@ const cutsEvery = 500
 // Querier is a pool or a transaction.
 type Querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// LogHead is the last position of the log. What it covers has been committed.
+func (db *DB) LogHead(ctx context.Context) (head int64, err error) {
+	if err := db.Log().QueryRowContext(ctx, `select position from choreo.log_head`).Scan(&head); err != nil {
+		return 0, fmt.Errorf("reading the end of the log: %w", err)
+	}
+	return head, nil
+}
+
+// LogWindow is the position up to which the log holds the next most facts behind
+// after, or head where it holds fewer. A reader bounds what it looks at by so
+// many facts, and not by positions: those jump where a partition ends.
+func (db *DB) LogWindow(ctx context.Context, after, head int64, most int) (to int64, err error) {
+	err = db.Log().QueryRowContext(ctx, `select position from choreo.event_log where position > $1 and position <= $2
+		order by position offset $3 limit 1`, after, head, most-1).Scan(&to)
+	if errors.Is(err, sql.ErrNoRows) {
+		return head, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("reading the log after %d: %w", after, err)
+	}
+	return to, nil
 }
 
 // LogAfter is a position behind which the log holds everything of the stream

@@ -2,6 +2,7 @@ package consume
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"strings"
 
@@ -34,6 +35,20 @@ func (t *transaction) heal(ctx context.Context, u *choreo.Unit, p place, from, t
 	return found, nil
 }
 
+// logged are the columns of a row l of the log that scan reads first.
+const logged = `l.event_id, l.type, l.key, l.saga, l.causation, l.emitter, l.ran_in, l.traceparent, l.at, l.data`
+
+// scan reads an event from a row of the log, and the columns behind it.
+func (v *arrival) scan(rows *sql.Rows, behind ...any) error {
+	m, ran := &v.meta, ""
+	err := rows.Scan(append([]any{&m.ID, &m.Type, &m.Key, &m.Saga, &m.Causation, &m.Emitter, &ran, &m.TraceParent, &m.Time, &v.data}, behind...)...)
+	if ran != "" {
+		m.RanIn = strings.Split(ran, ",")
+	}
+	m.Time = m.Time.UTC()
+	return err
+}
+
 // readLog reads events of a topic partition from the log, by sequence.
 func (a *Applier) readLog(ctx context.Context, q choreo.Querier, p place, from int64, limit int) ([]*arrival, error) {
 	after, err := a.DB.LogAfter(ctx, q, p.stream(), from-1)
@@ -41,8 +56,7 @@ func (a *Applier) readLog(ctx context.Context, q choreo.Querier, p place, from i
 		return nil, err
 	}
 	rows, err := q.QueryContext(ctx, `
-		select l.position, l.sequence, l.event_id, l.type, l.key, l.saga, l.causation, l.emitter, l.ran_in, l.traceparent, l.at, l.data
-		from choreo.event_log l
+		select `+logged+`, l.position, l.sequence from choreo.event_log l
 		where l.stream = (select id from choreo.streams where source = $1 and topic = $2 and partition = $3) and l.sequence >= $4
 		  and l.position > $5
 		order by l.sequence limit $6`, p.source, p.topic, p.partition, from, after, limit)
@@ -53,15 +67,9 @@ func (a *Applier) readLog(ctx context.Context, q choreo.Querier, p place, from i
 	var found []*arrival
 	for rows.Next() {
 		v := &arrival{place: p, own: true, meta: choreo.Meta{Source: p.source}}
-		m, ran := &v.meta, ""
-		if err := rows.Scan(&v.position, &m.Sequence, &m.ID, &m.Type, &m.Key, &m.Saga, &m.Causation, &m.Emitter, &ran,
-			&m.TraceParent, &m.Time, &v.data); err != nil {
+		if err := v.scan(rows, &v.position, &v.meta.Sequence); err != nil {
 			return nil, err
 		}
-		if ran != "" {
-			m.RanIn = strings.Split(ran, ",")
-		}
-		m.Time = m.Time.UTC()
 		found = append(found, v)
 	}
 	return found, rows.Err()

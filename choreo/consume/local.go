@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/lib/pq"
@@ -162,23 +161,18 @@ func (f *Feeder) readForeign(ctx context.Context, log *sql.DB, at map[int64]*wir
 	if len(positions) == 0 {
 		return nil, nil
 	}
-	rows, err := log.QueryContext(ctx, `select position, source, event_id, type, key, saga, causation, emitter, ran_in, traceparent, at, data
-		from choreo.event_log where position = any ($1::bigint[]) order by position`, pgarray.Int8(positions))
+	rows, err := log.QueryContext(ctx, `select `+logged+`, l.position, l.source
+		from choreo.event_log l where l.position = any ($1::bigint[]) order by l.position`, pgarray.Int8(positions))
 	if err != nil {
 		return nil, fmt.Errorf("reading foreign events from the log: %w", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		v := &arrival{}
-		m, ran := &v.meta, ""
-		if err := rows.Scan(&v.position, &m.Source, &m.ID, &m.Type, &m.Key, &m.Saga, &m.Causation, &m.Emitter, &ran,
-			&m.TraceParent, &m.Time, &v.data); err != nil {
+		m := &v.meta
+		if err := v.scan(rows, &v.position, &m.Source); err != nil {
 			return nil, err
 		}
-		if ran != "" {
-			m.RanIn = strings.Split(ran, ",")
-		}
-		m.Time = m.Time.UTC()
 		v.record = at[v.position]
 		v.record.Key, v.record.Value, v.record.Time = []byte(m.Key), v.data, m.Time
 		v.place = place{m.Source, v.record.Topic, v.record.Partition}

@@ -2,11 +2,9 @@ package consume
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/lib/pq"
@@ -102,26 +100,20 @@ type past struct {
 
 // read reads the next events of the consumer.
 func (r *Replay) read(ctx context.Context, after int64) (events []*past, position int64, more bool, err error) {
-	log := r.DB.Log()
-	var head int64
-	// The head is read first: what it covers has been committed.
-	if err := log.QueryRowContext(ctx, `select position from choreo.log_head`).Scan(&head); err != nil {
-		return nil, after, false, fmt.Errorf("reading the end of the log: %w", err)
+	head, err := r.DB.LogHead(ctx)
+	if err != nil {
+		return nil, after, false, err
 	}
 	var types []string
 	for _, rule := range r.Consumer.Rules() {
 		types = append(types, rule.On)
 	}
-	// A window of so many facts: positions jump where the log was cut.
-	to := head
-	err = log.QueryRowContext(ctx, `select position from choreo.event_log where position > $1 and position <= $2
-		order by position offset $3 limit 1`, after, head, replayWindow-1).Scan(&to)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return nil, after, false, fmt.Errorf("reading the log after %d: %w", after, err)
+	to, err := r.DB.LogWindow(ctx, after, head, replayWindow)
+	if err != nil {
+		return nil, after, false, err
 	}
-	rows, err := log.QueryContext(ctx, `
-		select l.position, coalesce(s.source, l.source), coalesce(s.topic, ''), coalesce(s.partition, 0), coalesce(l.sequence, 0), l.event_id, l.type, l.key, l.saga, l.causation, l.emitter,
-		       l.ran_in, l.traceparent, l.at, l.data
+	rows, err := r.DB.Log().QueryContext(ctx, `
+		select `+logged+`, l.position, coalesce(s.source, l.source), coalesce(s.topic, ''), coalesce(s.partition, 0), coalesce(l.sequence, 0)
 		from choreo.event_log l left join choreo.streams s on s.id = l.stream
 		where l.position > $1 and l.position <= $2 and l.type = any ($3) and l.at >= $4 and ($5 = '' or l.key = $5)
 		order by l.position limit $6`, after, to, pq.Array(types), r.From, r.Key, replayBatch)
@@ -132,16 +124,11 @@ func (r *Replay) read(ctx context.Context, after int64) (events []*past, positio
 	position = to
 	for rows.Next() {
 		v := &past{arrival: arrival{own: true}}
-		m, ran := &v.meta, ""
-		if err := rows.Scan(&position, &v.place.source, &v.place.topic, &v.place.partition, &m.Sequence, &m.ID, &m.Type, &m.Key, &m.Saga,
-			&m.Causation, &m.Emitter, &ran, &m.TraceParent, &m.Time, &v.data); err != nil {
+		if err := v.scan(rows, &position, &v.place.source, &v.place.topic, &v.place.partition, &v.meta.Sequence); err != nil {
 			return nil, after, false, err
 		}
-		m.Source, m.Time = v.place.source, m.Time.UTC()
-		if ran != "" {
-			m.RanIn = strings.Split(ran, ",")
-		}
-		v.rule = r.Consumer.Rule(m.Type)
+		v.meta.Source = v.place.source
+		v.rule = r.Consumer.Rule(v.meta.Type)
 		events = append(events, v)
 	}
 	if len(events) < replayBatch {

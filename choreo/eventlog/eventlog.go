@@ -5,8 +5,6 @@ package eventlog
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 
 	"github.com/lib/pq"
@@ -20,21 +18,13 @@ const (
 	mostBytes = 8 << 20 // of the facts in a page, at least one
 )
 
-// Head is the last position of the log.
-func Head(ctx context.Context, db *choreo.DB) (head int64, err error) {
-	if err := db.Log().QueryRowContext(ctx, `select position from choreo.log_head`).Scan(&head); err != nil {
-		return 0, fmt.Errorf("reading the end of the log: %w", err)
-	}
-	return head, nil
-}
-
 // Read reads the events after a position, without waiting: at most q.Limit, 8 MiB
 // and one window of the log; more tells that the log goes on behind it. Where it
 // does not, the page's position is that of the question, or past all that was
 // looked at.
 func Read(ctx context.Context, db *choreo.DB, q pull.Query) (page pull.Page, more bool, err error) {
 	page = pull.Page{Items: []pull.Event{}, Position: q.After}
-	head, err := Head(ctx, db)
+	head, err := db.LogHead(ctx)
 	if err != nil || head <= q.After {
 		return page, false, err
 	}
@@ -43,13 +33,8 @@ func Read(ctx context.Context, db *choreo.DB, q pull.Query) (page pull.Page, mor
 	args := []any{q.After, nil, array(q.Topics), array(q.Types), q.Limit, mostBytes, q.Key}
 	if q.Saga != "" { // it has an index
 		saga, args = ` and saga = $8`, append(args, q.Saga)
-	} else {
-		// So many facts and not positions: those jump where a partition ends.
-		err := db.Log().QueryRowContext(ctx, `select position from choreo.event_log where position > $1 and position <= $2
-			order by position offset $3 limit 1`, q.After, head, window-1).Scan(&to)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return page, false, fmt.Errorf("reading the log after %d: %w", q.After, err)
-		}
+	} else if to, err = db.LogWindow(ctx, q.After, head, window); err != nil {
+		return page, false, err
 	}
 	args[1] = to
 	rows, err := db.Log().QueryContext(ctx, `
@@ -94,7 +79,7 @@ func Read(ctx context.Context, db *choreo.DB, q pull.Query) (page pull.Page, mor
 // Last is the position behind which the last n events stand that a query asks
 // for. It looks back over a hundred thousand at most.
 func Last(ctx context.Context, db *choreo.DB, q pull.Query, n int) (after int64, err error) {
-	head, err := Head(ctx, db)
+	head, err := db.LogHead(ctx)
 	if err != nil || n == 0 {
 		return head, err
 	}

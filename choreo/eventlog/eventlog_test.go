@@ -94,7 +94,7 @@ func TestFiltersAndPositions(t *testing.T) {
 	s.Emit("toss", tossed{"c", 2})
 	s.Perform()
 	choreotest.Eventually(t, "all is in the log", func() bool {
-		head, err := eventlog.Head(t.Context(), s.DB)
+		head, err := s.DB.LogHead(t.Context())
 		return err == nil && head == 3
 	})
 	for name, c := range map[string]struct {

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/lib/pq"
 
@@ -118,17 +117,12 @@ var errOthers = errors.New("the other partitions go on")
 func (r *Relay) publish(ctx context.Context, facts []*fact) (broken map[int64]bool, err error) {
 	topics := map[string]*outgoing{}
 	for _, f := range facts {
-		m := choreo.Meta{ID: f.eventID, Source: r.db.Source(), Type: f.typ, Key: f.key, Time: f.at, Saga: f.saga,
-			Causation: f.causation, Emitter: f.emitter, Sequence: f.sequence, TraceParent: f.traceparent}
-		if f.ranIn != "" {
-			m.RanIn = strings.Split(f.ranIn, ",")
-		}
 		o := topics[f.place.topic]
 		if o == nil {
 			o = &outgoing{}
 			topics[f.place.topic] = o
 		}
-		o.records = append(o.records, wire.Encode(m, f.data, f.place.partition))
+		o.records = append(o.records, wire.Encode(f.meta(r.db.Source()), f.data, f.place.partition))
 		o.streams, o.sequences = append(o.streams, int(f.stream)), append(o.sequences, f.sequence)
 	}
 	var errs []error

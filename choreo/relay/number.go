@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/lib/pq"
@@ -23,6 +24,16 @@ type fact struct {
 	data                                                            []byte
 	place                                                           place
 	stream, sequence, position                                      int64
+}
+
+// meta is what the engine knows of the fact, once it has its sequence.
+func (f *fact) meta(source string) choreo.Meta {
+	m := choreo.Meta{ID: f.eventID, Source: source, Type: f.typ, Key: f.key, Time: f.at, Saga: f.saga,
+		Causation: f.causation, Emitter: f.emitter, Sequence: f.sequence, TraceParent: f.traceparent}
+	if f.ranIn != "" {
+		m.RanIn = strings.Split(f.ranIn, ",")
+	}
+	return m
 }
 
 // floor is below which no row of the outbox can appear any more, so that claims

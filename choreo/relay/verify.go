@@ -108,8 +108,9 @@ func (r *Relay) strange(ctx context.Context, m choreo.Meta) (strange bool, err e
 func (r *Relay) makeStreams(ctx context.Context) ([]known, error) {
 	_, err := r.db.Pool().ExecContext(ctx, `
 		with s as (insert into choreo.streams (source, topic, partition)
-			select $1, topic, p from choreo.topics, generate_series(0, partitions - 1) p order by topic, p
-			on conflict do nothing returning id)
+			select $1, t.topic, p from choreo.topics t, generate_series(0, t.partitions - 1) p
+			where not exists (select from choreo.streams s where s.source = $1 and s.topic = t.topic and s.partition = p)
+			order by t.topic, p on conflict do nothing returning id) -- a conflict uses an id up
 		insert into choreo.forwarded (stream, sequence) select id, 0 from s`, r.db.Source())
 	if err != nil {
 		return nil, fmt.Errorf("making streams: %w", err)

@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"troupe/choreo/eventlog"
 	"troupe/choreo/pull"
 	"troupe/choreo/view"
 	"troupe/handlers"
@@ -80,7 +79,7 @@ func (a *app) rebuild(ctx context.Context, name string, execute bool) error {
 	if v == nil {
 		return usageError{fmt.Errorf("there is no view %q; `troupe views rebuild --help` lists them", name)}
 	}
-	head, err := eventlog.Head(ctx, a.db)
+	head, err := a.db.LogHead(ctx)
 	if err != nil {
 		return err
 	}
