@@ -1,6 +1,10 @@
 package choreo
 
-import "sync"
+import (
+	"context"
+	"sync"
+	"time"
+)
 
 // Hints spreads one source of hints to whoever waits for the next.
 type Hints struct {
@@ -26,5 +30,23 @@ func (h *Hints) Give() {
 	if h.next != nil {
 		close(h.next)
 		h.next = nil
+	}
+}
+
+// Look calls look until ctx ends: again at once while there is more, else with
+// the next hint, or after every, since a hint may be missed.
+func (h *Hints) Look(ctx context.Context, every time.Duration, look func(context.Context) (more bool)) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		next := h.Next()
+		if look(ctx) {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-next:
+		case <-tick.C:
+		}
 	}
 }

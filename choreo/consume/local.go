@@ -33,10 +33,7 @@ func NewFeeder(a *Applier, log *slog.Logger) *Feeder {
 
 // Run feeds until ctx ends. A hint, or a quarter of a second, makes it look.
 func (f *Feeder) Run(ctx context.Context, hints *choreo.Hints) error {
-	tick := time.NewTicker(250 * time.Millisecond)
-	defer tick.Stop()
-	for ctx.Err() == nil {
-		next := hints.Next()
+	hints.Look(ctx, 250*time.Millisecond, func(ctx context.Context) (more bool) {
 		n, err := f.Feed(ctx)
 		if errors.Is(err, ErrPaused) {
 			err = f.applier.awaitResume(ctx)
@@ -44,15 +41,8 @@ func (f *Feeder) Run(ctx context.Context, hints *choreo.Hints) error {
 		if err != nil && ctx.Err() == nil {
 			f.log.Warn("feeding a local consumer; it is tried again", "consumer", f.applier.Consumer.Name, "error", err)
 		}
-		if err == nil && n > 0 {
-			continue
-		}
-		select {
-		case <-ctx.Done():
-		case <-next:
-		case <-tick.C:
-		}
-	}
+		return err == nil && n > 0
+	})
 	return nil
 }
 

@@ -155,24 +155,14 @@ func stamp(t *time.Time) sql.NullString {
 
 // Run advances the cursor until ctx ends. A hint, or a quarter of a second, makes
 // it look. Several may run: one at a time writes.
-func Run(ctx context.Context, db *choreo.DB, hint func() <-chan struct{}, log *slog.Logger) error {
-	tick := time.NewTicker(250 * time.Millisecond)
-	defer tick.Stop()
-	for ctx.Err() == nil {
-		hinted := hint()
+func Run(ctx context.Context, db *choreo.DB, hints *choreo.Hints, log *slog.Logger) error {
+	hints.Look(ctx, 250*time.Millisecond, func(ctx context.Context) (more bool) {
 		n, err := turn(ctx, db)
 		if err != nil && ctx.Err() == nil {
 			log.Warn("lists of sagas fall behind; it is tried again", "error", err)
 		}
-		if err == nil && n > 0 {
-			continue
-		}
-		select {
-		case <-ctx.Done():
-		case <-hinted:
-		case <-tick.C:
-		}
-	}
+		return err == nil && n > 0
+	})
 	return nil
 }
 

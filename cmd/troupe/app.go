@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -53,6 +54,10 @@ type app struct {
 	metrics  *prometheus.Registry
 	troubles func() []string // the providers that do not answer the consumers of this process
 	relay    atomic.Pointer[relay.Relay]
+
+	hearing sync.Once
+	hints   choreo.Hints // of news in the log
+	ear     *pq.Listener // that gives them; nil where nobody waits
 }
 
 // openApp connects to the database and builds the choreography over the
@@ -164,6 +169,9 @@ func (a *app) close() error {
 	if a.views != nil {
 		errs = append(errs, a.views.Close())
 	}
+	if a.ear != nil {
+		errs = append(errs, a.ear.Close())
+	}
 	return errors.Join(append(errs, a.pool.Close())...)
 }
 
@@ -215,9 +223,7 @@ func (a *app) consumers(names []string) (*consume.Process, error) {
 
 // runConsumers runs them until ctx ends.
 func (a *app) runConsumers(ctx context.Context, p *consume.Process) error {
-	hints, deaf := a.hear()
-	defer deaf()
-	return p.Run(ctx, hints)
+	return p.Run(ctx, a.hear())
 }
 
 // runRelay runs a relay until ctx ends.
@@ -262,9 +268,7 @@ func (a *app) notes() []string {
 
 // runSagas keeps the lists of sagas until ctx ends.
 func (a *app) runSagas(ctx context.Context) error {
-	hints, deaf := a.hear()
-	defer deaf()
-	return saga.Run(ctx, a.db, hints.Next, a.log)
+	return saga.Run(ctx, a.db, a.hear(), a.log)
 }
 
 // listen hears a channel of the database; while it is not connected nothing
@@ -275,27 +279,29 @@ func (a *app) listen(channel string) (*pq.Listener, <-chan *pq.Notification) {
 	return l, l.NotificationChannel()
 }
 
-// hear gives a hint when the log has news, until the function that comes back is
-// called.
-func (a *app) hear() (*choreo.Hints, func()) {
-	hints := &choreo.Hints{}
-	listener, notes := a.listen(choreo.LogChannel)
-	go func() {
-		for range notes {
-			hints.Give()
-		}
-	}()
-	return hints, func() { _ = listener.Close() } // it only says that it was closed before
+// hear gives a hint when the log has news, until the app is closed: one
+// connection for all parts of the process that wait for them.
+func (a *app) hear() *choreo.Hints {
+	a.hearing.Do(func() {
+		var notes <-chan *pq.Notification
+		a.ear, notes = a.listen(choreo.LogChannel)
+		go func() {
+			for range notes {
+				a.hints.Give()
+			}
+		}()
+	})
+	return &a.hints
 }
 
-// api makes the HTTP API; hints tell it of news in the log.
-func (a *app) api(hints *choreo.Hints, ready func(context.Context) error, sandbox http.Handler) (*api.Server, error) {
+// api makes the HTTP API.
+func (a *app) api(ready func(context.Context) error, sandbox http.Handler) (*api.Server, error) {
 	rates, err := a.config.rates()
 	if err != nil {
 		return nil, err
 	}
 	return api.New(api.Options{
-		DB: a.db, Hints: hints, Blobs: a.blobs, TokenKey: key("verification tokens", a.config.TokenKey),
+		DB: a.db, Hints: a.hear(), Blobs: a.blobs, TokenKey: key("verification tokens", a.config.TokenKey),
 		SessionKey: key("sessions", a.config.SessionKey), CardKey: key("cards", a.config.CardKey),
 		StaffToken: a.config.StaffToken, Log: a.log, Ready: ready, Notes: a.notes, Sandbox: sandbox, Metrics: a.metricsHandler(),
 		MaxAttachment: a.config.MaxAttachment, Rates: rates,

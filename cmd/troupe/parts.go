@@ -48,9 +48,7 @@ func apiCommand() (*cobra.Command, error) {
 		[]string{"http", "connections", "blobs-url", "max-event-bytes", "max-attachment-bytes", "rate-sign-up", "rate-sign-in", "rate-send-again", "proxies"},
 		func(ctx context.Context, c *config, _ []string) error {
 			return withDB(ctx, c, func(a *app) error {
-				hints, deaf := a.hear()
-				defer deaf()
-				server, err := a.api(hints, a.databaseReady, nil)
+				server, err := a.api(a.databaseReady, nil)
 				if err != nil {
 					return err
 				}

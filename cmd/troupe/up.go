@@ -178,9 +178,7 @@ func (a *app) perform(ctx context.Context, l net.Listener, box *sandbox.Sandbox,
 		return err
 	}
 	ready := func(ctx context.Context) error { return errors.Join(a.databaseReady(ctx), consumers.Ready()) }
-	hints, deaf := a.hear()
-	defer deaf()
-	server, err := a.api(hints, ready, box.Handler())
+	server, err := a.api(ready, box.Handler())
 	if err != nil {
 		return err
 	}
