@@ -21,13 +21,13 @@ func TestRecent(t *testing.T) {
 		r.Note("a", "e1")
 		r.Note("a", "e2")
 		is("a", "e2")
-		time.Sleep(recently) //nolint:forbidigo // the time of the bubble
+		<-time.After(recently) // by the clock of the bubble
 		is("a", "e2")
 		r.Note("b", "e3")
-		time.Sleep(recently) //nolint:forbidigo // the time of the bubble
+		<-time.After(recently) // by the clock of the bubble
 		is("a", "")
 		is("b", "e3")
-		time.Sleep(3 * recently) //nolint:forbidigo // the time of the bubble
+		<-time.After(3 * recently) // by the clock of the bubble
 		is("b", "")
 		for n := range 3 * mostRecent {
 			r.Note(fmt.Sprint(n), "e")

@@ -4,6 +4,7 @@
 package draw
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -51,12 +52,12 @@ failure. "Within" is by when a reaction is expected after its fact; past it the 
 		if c.KeepsReason != "" {
 			kept = append(kept, "stays: "+c.KeepsReason)
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", c.Name, codes(c.EmitsTypes), codes(c.CancelsNames), orDash(strings.Join(kept, ", ")))
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", c.Name, codes(c.EmitsTypes), codes(c.CancelsNames), cmp.Or(strings.Join(kept, ", "), "–"))
 	}
 	b.WriteString("\n## Reactions\n\n| on | consumer | how | within | gives up | when it cannot be undone |\n|---|---|---|---|---|---|\n")
 	for _, c := range flow.Consumers() {
 		for _, r := range c.Rules() {
-			fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s | %s |\n", code(r.On), c.Name, how(r), within(r), givesUp(r), orDash(left(r)))
+			fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s | %s |\n", code(r.On), c.Name, how(r), within(r), givesUp(r), cmp.Or(left(r), "–"))
 		}
 	}
 	b.WriteString("\n## What facts mean for their saga\n\n| fact | outcome |\n|---|---|\n")
@@ -84,7 +85,7 @@ func saga(b *strings.Builder, s check.Saga) {
 		for _, o := range u.Order {
 			order = append(order, fmt.Sprintf("%d. %s undoes %s", o.Turn, code(o.Consumer), codes(o.Undoes)))
 		}
-		fmt.Fprintf(b, "| %s of `%s` | %s | %s | %s |\n", code(u.With), u.Of, orDash(strings.Join(slices.Compact(order), "<br>")), codes(u.Ends), duration(u.Time))
+		fmt.Fprintf(b, "| %s of `%s` | %s | %s | %s |\n", code(u.With), u.Of, cmp.Or(strings.Join(slices.Compact(order), "<br>"), "–"), codes(u.Ends), duration(u.Time))
 	}
 }
 
@@ -167,14 +168,7 @@ func codes(names []string) string {
 	for _, n := range names {
 		all = append(all, code(n))
 	}
-	return orDash(strings.Join(all, ", "))
-}
-
-func orDash(s string) string {
-	if s == "" {
-		return "–"
-	}
-	return s
+	return cmp.Or(strings.Join(all, ", "), "–")
 }
 
 func within(r *choreo.Rule) string {
@@ -216,7 +210,7 @@ func how(r *choreo.Rule) string {
 	if r.Calls != "" {
 		all = append(all, "calls "+r.Calls)
 	}
-	return orDash(strings.Join(append(all, excepts(r.Excepts)...), ", "))
+	return cmp.Or(strings.Join(append(all, excepts(r.Excepts)...), ", "), "–")
 }
 
 func excepts(list []choreo.Exception) (all []string) {

@@ -136,6 +136,9 @@ func startPostgres(ctx context.Context, o PostgresOptions) (_ *Postgres, err err
 // URL is a connection string for lib/pq. It holds the password: do not log it.
 func (p *Postgres) URL() string { return p.url }
 
+// PID is the process of the server; its parts are children of it.
+func (p *Postgres) PID() int { return p.proc.pid() }
+
 // Done is closed when the server has ended, by Stop or by itself.
 func (p *Postgres) Done() <-chan struct{} { return p.proc.done }
 

@@ -1,14 +1,10 @@
 package relay_test
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -82,16 +78,7 @@ func TestWhatWasPublishedSurvivesACrashOfPostgres(t *testing.T) {
 			}
 			return err == nil
 		})
-		body, err := os.ReadFile(filepath.Join(dir, "data", "postmaster.pid"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		first, _, _ := bytes.Cut(body, []byte("\n"))
-		pid, err := strconv.Atoi(string(first))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, pid := range []int{pid, writer} {
+		for _, pid := range []int{pg.PID(), writer} {
 			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 				t.Fatal(err)
 			}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -78,7 +79,7 @@ func consumersTable(w io.Writer, list []listed, now time.Time) {
 			oldest = span(now.Sub(*c.OldestAt))
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%d\t%d\t%s\n", c.Name, c.Kind, c.State, members, c.Lag, oldest, c.Unfinished, c.Parked,
-			orDash(strings.Join(c.Topics, " ")))
+			cmp.Or(strings.Join(c.Topics, " "), "–"))
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -123,7 +124,7 @@ func eventsTable(w io.Writer, page []pull.Event, header bool) {
 		fmt.Fprintf(w, "%-10s  %-19s  %-36s  %-36s  %-36s  %s\n", "POSITION", "TIME", "TYPE", "KEY", "SAGA", "BY")
 	}
 	for _, e := range page {
-		fmt.Fprintf(w, "%-10d  %-19s  %-36s  %-36s  %-36s  %s\n", e.Position, clock(e.Time), e.Type, e.Key, e.SagaID, orDash(e.Emitter))
+		fmt.Fprintf(w, "%-10d  %-19s  %-36s  %-36s  %-36s  %s\n", e.Position, clock(e.Time), e.Type, e.Key, e.SagaID, cmp.Or(e.Emitter, "–"))
 	}
 }
 

@@ -145,11 +145,3 @@ func cut(s string, n int) string {
 	}
 	return s
 }
-
-// orDash writes a dash where there is nothing.
-func orDash(s string) string {
-	if s == "" {
-		return "–"
-	}
-	return s
-}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -59,8 +60,8 @@ func sagasTable(w io.Writer, list []*saga.Saga) {
 		for _, o := range s.Owed {
 			owed = append(owed, o.Undo)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", s.ID, s.Status, orDash(s.Outcome), clock(s.StartedAt), s.StartedBy,
-			len(s.Steps), orDash(strings.Join(expected, " ")), orDash(strings.Join(owed, " ")))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", s.ID, s.Status, cmp.Or(s.Outcome, "–"), clock(s.StartedAt), s.StartedBy,
+			len(s.Steps), cmp.Or(strings.Join(expected, " "), "–"), cmp.Or(strings.Join(owed, " "), "–"))
 	}
 }
 
@@ -92,7 +93,7 @@ type sagaTree struct {
 }
 
 func (t *sagaTree) write() {
-	outcome := orDash(t.Outcome)
+	outcome := cmp.Or(t.Outcome, "–")
 	if t.Outcome != "" && t.Status != saga.Settled {
 		outcome += " so far"
 	}

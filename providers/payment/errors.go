@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
-	"strings"
 	"time"
+
+	"troupe/providers/plainhttp"
 
 	"github.com/stripe/stripe-go/v82"
 )
@@ -71,7 +71,7 @@ func wrap(doing string, err, final error) error {
 		e.code = string(answer.DeclineCode)
 	}
 	if answer.LastResponse != nil {
-		e.retryAfter = retryAfter(answer.LastResponse.Header.Get("Retry-After"))
+		e.retryAfter = plainhttp.RetryAfter(answer.LastResponse.Header.Get("Retry-After"))
 	}
 	if isForGood(err) {
 		e.final = final
@@ -113,16 +113,4 @@ func asksIntent(err error) bool {
 func is(err error, code stripe.ErrorCode) bool {
 	answer, ok := errors.AsType[*stripe.Error](err)
 	return ok && answer.Code == code
-}
-
-// retryAfter reads the header's two forms, seconds and an HTTP date.
-func retryAfter(header string) time.Duration {
-	header = strings.TrimSpace(header)
-	if seconds, err := strconv.Atoi(header); err == nil {
-		return max(0, time.Duration(seconds)*time.Second)
-	}
-	if at, err := http.ParseTime(header); err == nil {
-		return max(0, time.Until(at))
-	}
-	return 0
 }

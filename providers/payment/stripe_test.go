@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"troupe/choreo/embedded/embeddedtest"
+	"troupe/providers/plainhttp"
 	"troupe/sandbox"
 	"troupe/sandbox/sandboxtest"
 )
@@ -354,7 +355,7 @@ func TestRetryAfter(t *testing.T) {
 		}
 	}
 	at := time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)
-	if got := retryAfter(at); got < 59*time.Minute || got > time.Hour {
+	if got := plainhttp.RetryAfter(at); got < 59*time.Minute || got > time.Hour {
 		t.Errorf("%s: %s", at, got)
 	}
 }

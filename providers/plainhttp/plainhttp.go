@@ -126,7 +126,7 @@ func (c *Client) Send(ctx context.Context, doing, method, path, key string, in, 
 	defer func() { _ = res.Body.Close() }()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if res.StatusCode < 200 || res.StatusCode > 299 {
-		return &Error{doing, res.StatusCode, retryAfter(res.Header.Get("Retry-After"))}
+		return &Error{doing, res.StatusCode, RetryAfter(res.Header.Get("Retry-After"))}
 	}
 	if err != nil {
 		return fmt.Errorf("%s: reading the answer: %w", doing, err)
@@ -137,8 +137,9 @@ func (c *Client) Send(ctx context.Context, doing, method, path, key string, in, 
 	return nil
 }
 
-// retryAfter reads the header's two forms, seconds and an HTTP date.
-func retryAfter(header string) time.Duration {
+// RetryAfter reads the two forms of that header, seconds and an HTTP date: how
+// long to wait, 0 where it does not say.
+func RetryAfter(header string) time.Duration {
 	header = strings.TrimSpace(header)
 	if seconds, err := strconv.Atoi(header); err == nil {
 		return max(0, time.Duration(seconds)*time.Second)

@@ -59,11 +59,7 @@ func (b *bench) processorTime() time.Duration {
 		return 0
 	}
 	sum := time.Duration(self.Utime.Nano() + self.Stime.Nano())
-	first, err := os.ReadFile(filepath.Join(b.dir, "data", "postmaster.pid"))
-	if err != nil {
-		return 0
-	}
-	master, _, _ := strings.Cut(string(first), "\n")
+	master := strconv.Itoa(b.postgres.PID())
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, file := range stats {
 		f := statFields(file)

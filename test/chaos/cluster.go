@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -121,16 +120,7 @@ func (c *cluster) startPostgres(ctx context.Context) (err error) {
 
 // crashPostgres kills the server, and starts it on the same data and port.
 func (c *cluster) crashPostgres(ctx context.Context) error {
-	body, err := os.ReadFile(filepath.Join(c.o.dir, "postgres", "data", "postmaster.pid"))
-	if err != nil {
-		return fmt.Errorf("finding Postgres: %w", err)
-	}
-	first, _, _ := bytes.Cut(body, []byte("\n"))
-	pid, err := strconv.Atoi(string(first))
-	if err != nil {
-		return fmt.Errorf("finding Postgres: %w", err)
-	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+	if err := syscall.Kill(c.postgres.PID(), syscall.SIGKILL); err != nil {
 		return fmt.Errorf("killing Postgres: %w", err)
 	}
 	<-c.postgres.Done()
