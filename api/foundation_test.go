@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"troupe/api"
+	"troupe/choreo/choreotest"
 )
 
 func TestEveryRefusalIsAProblem(t *testing.T) {
@@ -133,21 +134,9 @@ func TestTraceContextReachesTheFacts(t *testing.T) {
 		req.Header.Set("traceparent", given)
 		r.send(req).is(201)
 	}
-	var kept []string
-	rows, err := r.db.Pool().Query(`select traceparent from choreo.outbox order by id`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var s string
-		if err := rows.Scan(&s); err != nil {
-			t.Fatal(err)
-		}
-		kept = append(kept, s)
-	}
-	if err := rows.Err(); err != nil || !slices.Equal(kept, []string{trace, ""}) {
-		t.Errorf("kept %q, %v", kept, err)
+	kept := choreotest.Column[string](t, r.db.Pool(), `select traceparent from choreo.outbox order by id`)
+	if !slices.Equal(kept, []string{trace, ""}) {
+		t.Errorf("kept %q", kept)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"troupe/choreo/choreotest"
 	"troupe/events"
 )
 
@@ -54,24 +55,10 @@ func (r *rig) have(id, state string) {
 }
 
 // facts are the facts of an order that were committed, oldest first.
-func (r *rig) facts(id string) (all []string) {
+func (r *rig) facts(id string) []string {
 	r.t.Helper()
-	rows, err := r.db.Pool().Query(`select type || ' ' || saga || ' ' || convert_from(data, 'UTF8') from choreo.outbox where key = $1 order by id`, id)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var fact string
-		if err := rows.Scan(&fact); err != nil {
-			r.t.Fatal(err)
-		}
-		all = append(all, fact)
-	}
-	if err := rows.Err(); err != nil {
-		r.t.Fatal(err)
-	}
-	return all
+	return choreotest.Column[string](r.t, r.db.Pool(),
+		`select type || ' ' || saga || ' ' || convert_from(data, 'UTF8') from choreo.outbox where key = $1 order by id`, id)
 }
 
 func TestPlaceOrder(t *testing.T) {

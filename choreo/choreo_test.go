@@ -191,20 +191,8 @@ func TestInTransactionAndDomainFacts(t *testing.T) {
 		choreo.On("check", check).InTransaction().Emits(packed{}).FailsWith(stampFailed{}))
 	start := func(_ context.Context, tx *choreo.Tx) error { tx.Emit(secret{"p"}); return nil }
 	receipt := s.Given("start", start)
-	types := func() (list []string) {
-		rows, err := s.DB.Pool().QueryContext(t.Context(), `select type || ' by ' || emitter || ' of ' || saga from choreo.outbox order by id`)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var s string
-			if err := rows.Scan(&s); err != nil {
-				t.Fatal(err)
-			}
-			list = append(list, s)
-		}
-		return list
+	types := func() []string {
+		return choreotest.Column[string](t, s.DB.Pool(), `select type || ' by ' || emitter || ' of ' || saga from choreo.outbox order by id`)
 	}
 	if got := types(); len(got) != 1 || got[0] != "parcels.Packed.v1 by check of "+receipt.Saga {
 		t.Errorf("the outbox holds %v: want the reaction's fact alone", got)

@@ -2,6 +2,7 @@ package choreotest
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"log/slog"
 	"testing"
@@ -117,6 +118,31 @@ func (s *Stage) Count(query string, args ...any) (n int) {
 		s.t.Fatalf("%s: %v", query, err)
 	}
 	return n
+}
+
+// Column reads the one column of the rows of a query. t is a testing.TB, or what
+// a property-based test has in its place.
+func Column[T any](t interface {
+	Helper()
+	Fatal(args ...any)
+}, pool *sql.DB, query string, args ...any) (all []T) {
+	t.Helper()
+	rows, err := pool.Query(query, args...) //nolint:noctx // the test ends with its process
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close() //nolint:errcheck // Err tells
+	for rows.Next() {
+		var value T
+		if err := rows.Scan(&value); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, value)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 // Eventually waits until the condition holds, at most Patience.

@@ -96,24 +96,9 @@ func hear(ctx context.Context, tx *sql.Tx, events []pull.Event) error {
 	return nil
 }
 
-func heard(t *testing.T, db *sql.DB) (all []int64) {
+func heard(t *testing.T, db *sql.DB) []int64 {
 	t.Helper()
-	rows, err := db.Query(`select position from heard order by n`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var n int64
-		if err := rows.Scan(&n); err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, n)
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return all
+	return choreotest.Column[int64](t, db, `select position from heard order by n`)
 }
 
 func upTo(end int64) (all []int64) {

@@ -203,7 +203,7 @@ func TestListsSayWhatSagasAre(t *testing.T) {
 				}
 			case "operate":
 				mended = true
-				for i, id := range numbers(rt, pool, `select id from choreo.steps where state in ('gave-up','parked') order by id desc limit 2`) {
+				for i, id := range choreotest.Column[int64](rt, pool, `select id from choreo.steps where state in ('gave-up','parked') order by id desc limit 2`) {
 					_, err := steps.Redo(t.Context(), s.DB, id, steps.Action{Who: "ana"})
 					if i == 1 {
 						_, err = steps.Drop(t.Context(), s.DB, id, steps.Action{Who: "ana", Reason: "a test"})

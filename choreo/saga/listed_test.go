@@ -49,31 +49,12 @@ func sequence(t *rapid.T, r *relay.Relay) {
 
 // runSteps runs the heads of lines and what joins one later, as if they were due.
 func runSteps(t *rapid.T, pool *sql.DB, runner *steps.Runner, most int) {
-	for _, id := range numbers(t, pool, fmt.Sprintf(`update choreo.steps set due_at = choreo.troupe_now()
+	for _, id := range choreotest.Column[int64](t, pool, fmt.Sprintf(`update choreo.steps set due_at = choreo.troupe_now()
 		where id in (select id from choreo.steps where (head or place is null) and state = 'waiting' order by id desc limit %d) returning id`, most)) {
 		if err := runner.RunOne(context.Background(), id); err != nil {
 			t.Fatal(err)
 		}
 	}
-}
-
-func numbers(t *rapid.T, pool *sql.DB, query string) (all []int64) {
-	rows, err := pool.Query(query)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var n int64
-		if err := rows.Scan(&n); err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, n)
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return all
 }
 
 func sameAsShown(t *rapid.T, s *choreotest.Stage, id string) string {

@@ -151,34 +151,14 @@ func (s shared) erasedPerson(t *testing.T) {
 // the sandbox's, which is the world outside, and in every record on Kafka.
 func (s shared) traced(t *testing.T, texts ...string) (places []string) {
 	t.Helper()
-	rows, err := s.db.Query(`select format('%I.%I', table_schema, table_name), format('%I', column_name), data_type = 'bytea'
-		from information_schema.columns join information_schema.tables using (table_schema, table_name)
-		where table_schema not in ('pg_catalog', 'information_schema', 'sandbox') and table_type = 'BASE TABLE'
-		  and data_type in ('text', 'bytea', 'json', 'jsonb', 'character varying', 'ARRAY')`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	var columns [][2]string
-	for rows.Next() {
-		var table, column string
-		var bytes bool
-		if err := rows.Scan(&table, &column, &bytes); err != nil {
-			t.Fatal(err)
-		}
-		value := column + "::text"
-		if bytes {
-			value = "encode(" + column + ", 'escape')"
-		}
-		columns = append(columns, [2]string{table, value})
-	}
-	if err := rows.Err(); err != nil || len(columns) < 60 {
-		t.Fatalf("%d columns, %v", len(columns), err)
+	columns := slices.DeleteFunc(s.columns(t), func(c column) bool { return !c.written })
+	if len(columns) < 60 {
+		t.Fatalf("%d columns", len(columns))
 	}
 	for _, text := range texts {
 		for _, c := range columns {
-			if n := s.count(t, `select count(*) from `+c[0]+` where strpos(lower(`+c[1]+`), lower($1)) > 0`, text); n > 0 {
-				places = append(places, fmt.Sprintf("%d rows of %s, %s", n, c[0], c[1]))
+			if n := s.count(t, `select count(*) from `+c.table+` where strpos(lower(`+c.text+`), lower($1)) > 0`, text); n > 0 {
+				places = append(places, fmt.Sprintf("%d rows of %s, %s", n, c.table, c.name))
 			}
 		}
 		for _, r := range s.records(t) {
