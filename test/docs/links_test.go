@@ -121,3 +121,31 @@ func TestAlertsHaveTheirPages(t *testing.T) {
 		}
 	}
 }
+
+var decision = regexp.MustCompile(`^docs/decisions/(\d{4})-[a-z0-9-]+\.md$`)
+
+// A decision is named by its number, in its file's name and in its title.
+func TestDecisionsHaveNumbersOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	taken := map[string]string{}
+	for page, text := range pages(t) {
+		if !strings.HasPrefix(page, "docs/decisions/") {
+			continue
+		}
+		m := decision.FindStringSubmatch(page)
+		if m == nil {
+			t.Errorf("%s: not named as NNNN-title.md", page)
+			continue
+		}
+		if other := taken[m[1]]; other != "" {
+			t.Errorf("%s and %s have one number", other, page)
+		}
+		taken[m[1]] = page
+		if title := "# " + strings.TrimLeft(m[1], "0") + ". "; !strings.HasPrefix(text, title) {
+			t.Errorf("%s does not begin with %q", page, title)
+		}
+	}
+	if len(taken) == 0 {
+		t.Error("no decisions were found")
+	}
+}
