@@ -131,7 +131,7 @@ func Column[T any](t interface {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer rows.Close() //nolint:errcheck // Err tells
+	defer rows.Close()
 	for rows.Next() {
 		var value T
 		if err := rows.Scan(&value); err != nil {
