@@ -65,8 +65,11 @@ func (b *bench) measure(ctx context.Context, r *row) (_ *results, err error) {
 		}
 		defer func() { err = errors.Join(err, w.close()) }() //nolint:gocritic // two worlds at the most, both used to the end
 		began := time.Now()
-		if runs[i], err = s.prepare(ctx, w); err != nil {
-			return nil, fmt.Errorf("preparing %s: %w", s.label, err)
+		if err := bounded(ctx, "preparing "+s.label, func(ctx context.Context) error {
+			runs[i], err = s.prepare(ctx, w)
+			return err
+		}); err != nil {
+			return nil, err
 		}
 		b.say("%s: %s prepared in %v", r.name, s.label, time.Since(began).Round(time.Millisecond))
 	}
@@ -83,10 +86,14 @@ func (b *bench) measure(ctx context.Context, r *row) (_ *results, err error) {
 				}
 			}
 			runtime.GC() // what the round before left is not this one's
-			m, err := run(ctx, round == 0)
+			var m *measured
+			err := bounded(ctx, fmt.Sprintf("%s, round %d", label, round), func(ctx context.Context) error {
+				m, err = run(ctx, round == 0)
+				return err
+			})
 			b.profile = nil
 			if err != nil {
-				return nil, fmt.Errorf("%s, round %d: %w", label, round, err)
+				return nil, err
 			}
 			if round > 0 {
 				b.say("%s: %s round %d: %s", r.name, label, round, m.text(r.unit))
@@ -112,13 +119,35 @@ func (b *bench) say(format string, args ...any) {
 	}
 }
 
+// How long the bench waits for one thing, and for a whole round of one side,
+// before it gives up.
+const (
+	patience = 5 * time.Minute
+	atMost   = 10 * time.Minute
+)
+
+// bounded runs something with a context that ends in time, and says so.
+func bounded(ctx context.Context, what string, do func(context.Context) error) error {
+	within, cancel := context.WithTimeout(ctx, atMost)
+	defer cancel()
+	err := do(within)
+	if err != nil && ctx.Err() == nil && within.Err() != nil {
+		return fmt.Errorf("%s took longer than %v: %w", what, atMost, err)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
 // await looks every two milliseconds until done says so.
 func await(ctx context.Context, what string, done func() (bool, error)) error {
 	return awaitEvery(ctx, 2*time.Millisecond, what, done)
 }
 
 func awaitEvery(ctx context.Context, interval time.Duration, what string, done func() (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	began := time.Now()
+	within, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
@@ -128,8 +157,8 @@ func awaitEvery(ctx context.Context, interval time.Duration, what string, done f
 		}
 		select {
 		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for %s: %w", what, ctx.Err())
+		case <-within.Done():
+			return fmt.Errorf("waited %v for %s: %w", time.Since(began).Round(time.Second), what, within.Err())
 		}
 	}
 }

@@ -98,7 +98,7 @@ func (e *engine) runRelay(ctx context.Context) (stop func() error, err error) {
 	go func() { done <- r.Run(ctx, listener.NotificationChannel()) }()
 	return func() error {
 		cancel()
-		return errors.Join(<-done, publisher.Close(), reader.Close(), listener.Close())
+		return errors.Join(ended("our relay", done), publisher.Close(), reader.Close(), listener.Close())
 	}, nil
 }
 
@@ -155,7 +155,7 @@ func (e *engine) consume(ctx context.Context) (*running, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	go func() { done <- r.process.Run(ctx, &choreo.Hints{}) }()
-	r.stop = func() error { cancel(); return <-done }
+	r.stop = func() error { cancel(); return ended("our consumers", done) }
 	return r, nil
 }
 

@@ -12,8 +12,11 @@ import (
 	"github.com/segmentio/kafka-go"
 )
 
-// The stock way gets a fifth of our backlog. It is the slower the more there is
-// to do, so that is in its favour.
+// backlog is how many events stand in the outbox when the relay begins, the same
+// on both sides: the stock way is the slower the more there are, since each of its
+// looks sorts all that is left. Of 100,000 ours is busy for two seconds, the stock
+// way for about a minute.
+func (w *world) backlog() int { return w.events / 2 }
 
 // relaying prepares our relay of committed facts to Kafka.
 func relaying(ctx context.Context, w *world) (runner, error) {
@@ -21,8 +24,7 @@ func relaying(ctx context.Context, w *world) (runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &relayRun{world: w, topic: w.prefix + "deposits", commit: e.deposit, relay: e.runRelay, rest: e.awaitForwarded,
-		backlog: w.events / 2}
+	r := &relayRun{world: w, topic: w.prefix + "deposits", commit: e.deposit, relay: e.runRelay, rest: e.awaitForwarded}
 	return r.run, nil
 }
 
@@ -37,8 +39,7 @@ func stockRelaying(ctx context.Context, w *world) (runner, error) {
 		return nil, err
 	}
 	commit := func(ctx context.Context, events []deposited) error { return s.deposit(ctx, topic, events) }
-	r := &relayRun{world: w, topic: topic, commit: commit, relay: s.runForwarder, rest: s.awaitAcked,
-		backlog: w.events / 10}
+	r := &relayRun{world: w, topic: topic, commit: commit, relay: s.runForwarder, rest: s.awaitAcked}
 	return r.run, nil
 }
 
@@ -69,16 +70,15 @@ const perCommit = 10
 // relayRun is one side: the outbox is filled first, then relayed.
 type relayRun struct {
 	*world
-	topic   string
-	backlog int
-	commit  func(context.Context, []deposited) error
-	relay   func(context.Context) (stop func() error, err error)
-	rest    func(context.Context) error // waits until the relay has noted how far it came
+	topic  string
+	commit func(context.Context, []deposited) error
+	relay  func(context.Context) (stop func() error, err error)
+	rest   func(context.Context) error // waits until the relay has noted how far it came
 }
 
 // run relays from the start of the relay until all is on Kafka.
 func (r *relayRun) run(ctx context.Context, warmUp bool) (*measured, error) {
-	n := r.backlog
+	n := r.backlog()
 	if warmUp {
 		n /= 10
 	}

@@ -164,7 +164,7 @@ func (f *stockFlow) handle(consumer string, do stockHandler) message.NoPublishHa
 
 // start runs the flow until stop is called.
 func (f *stockFlow) start(ctx context.Context) (stop func() error) {
-	return background(ctx, f.router.Run, f.router.Close)
+	return background(ctx, "the router of the stock consumers", f.router.Run, f.router.Close)
 }
 
 func (s *stock) logger() watermill.LoggerAdapter { return stockLog{s.bench} }
@@ -222,21 +222,25 @@ func (s *stock) runForwarder(ctx context.Context) (stop func() error, err error)
 	if err != nil {
 		return nil, errors.Join(err, pub.Close())
 	}
-	return background(ctx, f.Run, f.Close, pub.Close), nil
+	return background(ctx, "the stock forwarder", f.Run, f.Close, pub.Close), nil
 }
 
-// awaitAcked waits until the forwarder has noted all as forwarded.
+// awaitAcked waits until the forwarder has noted all as forwarded. It goes by
+// transaction, then offset: the last that it notes need not have the highest
+// offset, since a transaction may take its id first and its offsets last.
 func (s *stock) awaitAcked(ctx context.Context) error {
-	return await(ctx, "the forwarder", func() (done bool, err error) {
-		err = s.world.pool.QueryRowContext(ctx, `select coalesce((select max("offset") from watermill_events), 0) =
-			(select offset_acked from watermill_offsets_events where consumer_group = 'forwarder')`).Scan(&done)
+	return await(ctx, "the forwarder to note all as forwarded", func() (done bool, err error) {
+		err = s.world.pool.QueryRowContext(ctx, `select coalesce((
+			select coalesce((e.transaction_id, e."offset") <= (o.last_processed_transaction_id, o.offset_acked), false)
+			from watermill_events e left join watermill_offsets_events o on o.consumer_group = 'forwarder'
+			order by e.transaction_id desc, e."offset" desc limit 1), true)`).Scan(&done)
 		return done, err
 	})
 }
 
 // background runs something until the function that it returns is called, which
 // then closes it and what it used.
-func background(ctx context.Context, run func(context.Context) error, closers ...func() error) (stop func() error) {
+func background(ctx context.Context, what string, run func(context.Context) error, closers ...func() error) (stop func() error) {
 	done := make(chan error, 1)
 	go func() { done <- run(ctx) }()
 	return func() error {
@@ -244,6 +248,16 @@ func background(ctx context.Context, run func(context.Context) error, closers ..
 		for _, c := range closers {
 			errs = append(errs, c())
 		}
-		return errors.Join(append(errs, <-done)...)
+		return errors.Join(append(errs, ended(what, done))...)
+	}
+}
+
+// ended waits for the end of something that was told to stop.
+func ended(what string, done <-chan error) error {
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(patience):
+		return fmt.Errorf("%s does not stop: waited %v", what, patience)
 	}
 }
