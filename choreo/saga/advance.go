@@ -107,7 +107,7 @@ func (r *reading) store(ctx context.Context, sagas []*Saga) error {
 		if s.place == 0 {
 			continue
 		}
-		id, status, outcome, by = append(id, s.ID), append(status, s.Status), append(outcome, s.Outcome), append(by, s.StartedBy)
+		id, status, outcome, by = append(id, s.ID), append(status, s.Status), append(outcome, string(s.Outcome)), append(by, s.StartedBy)
 		first, owed = append(first, s.place), append(owed, int64(len(s.Owed)))
 		started, settled = append(started, stamp(&s.StartedAt)), append(settled, stamp(s.SettledAt))
 		var late *time.Time

@@ -10,6 +10,15 @@ import (
 // severity orders outcomes; the worst one is the saga's.
 var severity = map[choreo.Outcome]int{choreo.Completed: 1, choreo.Undone: 2, choreo.Failed: 3}
 
+// says is what a final fact says of the saga's outcome. An undo that is owed
+// belongs to a saga that was taken back, though something is left to do.
+func says(o choreo.Outcome) choreo.Outcome {
+	if o == choreo.Owed {
+		return choreo.Undone
+	}
+	return o
+}
+
 // world is what a saga is computed from beside its facts.
 type world struct {
 	flow  *choreo.Flow
@@ -32,8 +41,9 @@ func (w *world) build(id string, facts []fact) *Saga {
 		if f.At.After(s.lastAt) {
 			s.lastAt = f.At
 		}
-		if o, final := w.flow.Final(f.Event); final && severity[o] > severity[choreo.Outcome(s.Outcome)] && !superseded(w.flow, facts, f) {
-			s.Outcome = string(o)
+		o, final := w.flow.Final(f.Event)
+		if o = says(o); final && severity[o] > severity[choreo.Outcome(s.Outcome)] && !superseded(w.flow, facts, f) {
+			s.Outcome = Outcome(o)
 		}
 		for _, c := range w.flow.Consumers() {
 			rule := c.Rule(f.Event)

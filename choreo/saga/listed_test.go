@@ -62,7 +62,8 @@ func sameAsShown(t *rapid.T, s *choreotest.Stage, id string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var status, outcome, by string
+	var status, by string
+	var outcome saga.Outcome
 	var owed int
 	var at *time.Time
 	err = s.DB.Pool().QueryRow(`select case when status = 'running' and due_at < choreo.troupe_now() then 'overdue' else status end,

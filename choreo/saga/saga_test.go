@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,7 +104,10 @@ func TestWhatASagaTells(t *testing.T) {
 		t.Errorf("before anything runs: %+v", before)
 	}
 	s.Perform()
-	for trip, want := range map[string]struct{ status, outcome string }{
+	for trip, want := range map[string]struct {
+		status  string
+		outcome saga.Outcome
+	}{
 		"fine": {"settled", "completed"}, "full": {"settled", "failed"}, "broken": {"parked", ""},
 	} {
 		choreotest.Eventually(t, trip+" is "+want.status, func() bool { return show(t, s, ids[trip]).Status == want.status })
@@ -135,5 +139,31 @@ func TestAReactionThatIsLateIsOverdue(t *testing.T) {
 	if g.Status != "overdue" || g.Expected[0].DueAt == nil {
 		body, _ := json.Marshal(g)
 		t.Errorf("a reaction expected a minute ago: %s", body)
+	}
+}
+
+// An undo that failed is no outcome: the saga was taken back, and owes something.
+// Before any final fact there is none, which is null.
+func TestOwedIsUndone(t *testing.T) {
+	t.Parallel()
+	flow, err := choreo.NewFlow(
+		choreo.Command("ask").Emits(begun{}),
+		choreo.On("book", book).Emits(booked{}).FailsWith(refused{}).Within(time.Minute),
+		choreo.On("unbook", unbook).Undoes("book").FailsWith(stuck{}).Within(time.Minute),
+		choreo.Final(booked{}, choreo.Completed),
+		choreo.Final(stuck{}, choreo.Owed),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := choreotest.New(t, flow, choreo.Migrate)
+	id := s.Emit("ask", begun{"full"}).Saga
+	if body, err := json.Marshal(show(t, s, id)); err != nil || !strings.Contains(string(body), `"outcome":null`) {
+		t.Errorf("before anything has ended: %s (%v)", body, err)
+	}
+	s.Perform()
+	choreotest.Eventually(t, "the saga is settled", func() bool { return show(t, s, id).Status == saga.Settled })
+	if g := show(t, s, id); g.Outcome != "undone" || len(g.Owed) != 1 {
+		t.Errorf("the outcome is %q, owed %+v; want undone, and one owed", g.Outcome, g.Owed)
 	}
 }

@@ -164,6 +164,9 @@ func (s shared) rentalOfATakenRoom(t *testing.T) {
 				} else if said(t, g, mode, "rentals.RentalRefundFailed"); len(g.Owed) != 1 || g.Owed[0].Undo != "refund-rental" || g.Owed[0].Of != "charge-rental" {
 					t.Errorf("owed is %+v", g.Owed)
 				}
+				if g.Outcome != "undone" {
+					t.Errorf("the saga came out %s; want undone", g.Outcome)
+				}
 			}
 		})
 	}
