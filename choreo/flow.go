@@ -2,6 +2,7 @@ package choreo
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -24,6 +25,14 @@ const (
 	Failed    Outcome = "failed"
 	Owed      Outcome = "owed"
 )
+
+// MarshalJSON writes null for an outcome that is not known yet.
+func (o Outcome) MarshalJSON() ([]byte, error) {
+	if o == "" {
+		return []byte("null"), nil
+	}
+	return json.Marshal(string(o))
+}
 
 // Position is where a new consumer begins.
 type Position string

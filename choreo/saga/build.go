@@ -42,8 +42,8 @@ func (w *world) build(id string, facts []fact) *Saga {
 			s.lastAt = f.At
 		}
 		o, final := w.flow.Final(f.Event)
-		if o = says(o); final && severity[o] > severity[choreo.Outcome(s.Outcome)] && !superseded(w.flow, facts, f) {
-			s.Outcome = Outcome(o)
+		if o = says(o); final && severity[o] > severity[s.Outcome] && !superseded(w.flow, facts, f) {
+			s.Outcome = o
 		}
 		for _, c := range w.flow.Consumers() {
 			rule := c.Rule(f.Event)

@@ -63,7 +63,7 @@ func sameAsShown(t *rapid.T, s *choreotest.Stage, id string) string {
 		t.Fatal(err)
 	}
 	var status, by string
-	var outcome saga.Outcome
+	var outcome choreo.Outcome
 	var owed int
 	var at *time.Time
 	err = s.DB.Pool().QueryRow(`select case when status = 'running' and due_at < choreo.troupe_now() then 'overdue' else status end,

@@ -38,7 +38,7 @@ func TestASettledSagaOpensAgain(t *testing.T) {
 		advance(t, s)
 	}
 	id := s.Emit("start", went{script{ID: "k", Do: []script{{ID: "k", How: "emit"}}}}).Saga
-	is := func(status string, outcome saga.Outcome, owed int) {
+	is := func(status string, outcome choreo.Outcome, owed int) {
 		t.Helper()
 		page, _, err := saga.List(t.Context(), s.DB, status, 0, 10)
 		if err != nil || len(page) != 1 || page[0].ID != id || page[0].Outcome != outcome || len(page[0].Owed) != owed {

@@ -29,32 +29,20 @@ const (
 
 // Saga is one run of a process.
 type Saga struct {
-	ID        string     `json:"sagaId"`
-	Status    string     `json:"status" enum:"running,overdue,parked,settled"`
-	Outcome   Outcome    `json:"outcome" enum:"completed,undone,failed" nullable:"true" doc:"The worst that a final fact of it says; null before the first."`
-	StartedBy string     `json:"startedBy" doc:"The command or consumer that emitted its first fact."`
-	StartedAt time.Time  `json:"startedAt"`
-	SettledAt *time.Time `json:"settledAt" doc:"null while it is not settled."`
-	Steps     []Step     `json:"steps"`
-	Expected  []Expected `json:"expected"`
-	Owed      []Owed     `json:"owed"`
+	ID        string         `json:"sagaId"`
+	Status    string         `json:"status" enum:"running,overdue,parked,settled"`
+	Outcome   choreo.Outcome `json:"outcome" enum:"completed,undone,failed" nullable:"true" doc:"The worst that a final fact of it says; null before the first."`
+	StartedBy string         `json:"startedBy" doc:"The command or consumer that emitted its first fact."`
+	StartedAt time.Time      `json:"startedAt"`
+	SettledAt *time.Time     `json:"settledAt" doc:"null while it is not settled."`
+	Steps     []Step         `json:"steps"`
+	Expected  []Expected     `json:"expected"`
+	Owed      []Owed         `json:"owed"`
 
 	first  json.RawMessage
 	place  int64 // position of its first fact, 0 while that is not in the log
 	lastAt time.Time
 	unheld bool // something is expected that no step stands for
-}
-
-// Outcome is the worst that a final fact of a saga says, as a choreo.Outcome
-// other than Owed; empty before the first.
-type Outcome string
-
-// MarshalJSON writes null for what is not known yet.
-func (o Outcome) MarshalJSON() ([]byte, error) {
-	if o == "" {
-		return []byte("null"), nil
-	}
-	return json.Marshal(string(o))
 }
 
 // FirstFact is the JSON data of the saga's first fact: whose saga it is stands

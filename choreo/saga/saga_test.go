@@ -106,7 +106,7 @@ func TestWhatASagaTells(t *testing.T) {
 	s.Perform()
 	for trip, want := range map[string]struct {
 		status  string
-		outcome saga.Outcome
+		outcome choreo.Outcome
 	}{
 		"fine": {"settled", "completed"}, "full": {"settled", "failed"}, "broken": {"parked", ""},
 	} {

@@ -53,7 +53,10 @@ func TestTwoTripsForTheMoneyOfOne(t *testing.T) {
 	post := make(box, 2)
 	s := open(t, post)
 	s.Perform() // a Kafka broker, the relay, all consumers
-	for _, c := range []struct{ trip, outcome string }{{"there", "completed"}, {"back", "undone"}} {
+	for _, c := range []struct {
+		trip    string
+		outcome choreo.Outcome
+	}{{"there", choreo.Completed}, {"back", choreo.Undone}} {
 		receipt, err := tutorial.Book(t.Context(), s.DB, tutorial.TripBooked{TripID: c.trip, Traveler: "ada", Fare: 9000})
 		if err != nil {
 			t.Fatal(err)
