@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+
+	"troupe/choreo/internal/safeguard"
 )
 
 // ErrRelayActive is a relay that holds its lease.
@@ -31,6 +33,9 @@ func NewEpoch(ctx context.Context, pool *sql.DB) (source string, err error) {
 	err = tx.QueryRowContext(ctx, `update choreo.source set epoch = epoch + 1 returning database_id, epoch`).Scan(&id, &epoch)
 	if err != nil {
 		return "", fmt.Errorf("making a new source: %w", err)
+	}
+	if safeguard.Off("epoch") {
+		return sourceOf(id, epoch), tx.Rollback()
 	}
 	return sourceOf(id, epoch), tx.Commit()
 }

@@ -56,6 +56,8 @@ type Applier struct {
 
 	culprits atomic.Pointer[culprits]
 	passed   sync.Map // place -> a sequence that the watermark has certainly passed
+
+	earlierTaken sync.Map // broker.Tail -> true: nothing is left of earlier sources there
 }
 
 // home is the database of the consumer's transactions.
@@ -190,6 +192,11 @@ func (a *Applier) take(ctx context.Context, arrivals []*arrival, tails []broker.
 		for p, sequence := range t.reached {
 			a.passed.Store(p, sequence)
 		}
+		for _, tail := range t.follow {
+			if !t.more {
+				a.earlierTaken.Store(tail, true)
+			}
+		}
 		for _, r := range t.done {
 			counts[r.outcome]++
 			if r.healed {
@@ -259,8 +266,9 @@ type transaction struct {
 	tails    []broker.Tail
 	oneByOne bool // the second try: each event under a savepoint
 
-	marks *watermarks
-	busy  bool // the consumer has unfinished steps
+	follow []broker.Tail // partitions on which events of an earlier source come first
+	marks  *watermarks
+	busy   bool // the consumer has unfinished steps
 
 	done    []*arrival      // what this transaction took care of
 	reached map[place]int64 // the watermarks that it leaves

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/lib/pq"
@@ -99,6 +100,30 @@ func (a *Applier) ends(ctx context.Context, q choreo.Querier, tails []broker.Tai
 		from unnest($1::text[], $2::int[]) as t (topic, partition)
 		join choreo.streams s on s.topic = t.topic and s.partition = t.partition
 		join choreo.forwarded f on f.stream = s.id`, pq.Array(topics), pq.Array(partitions), a.DB.Source())
+}
+
+// addEarlier adds the ends of earlier sources on the partitions of which the batch
+// brings events of the present one, until all of them were taken: they come first,
+// and where the relay of their time had not published them they are in the log
+// alone.
+func (t *transaction) addEarlier(ctx context.Context, q choreo.Querier, ends map[place]int64) error {
+	source := t.DB.Source()
+	if strings.HasSuffix(source, "/1") {
+		return nil
+	}
+	for _, v := range t.arrivals {
+		tail := broker.Tail{Topic: v.place.topic, Partition: v.place.partition}
+		if _, taken := t.earlierTaken.Load(tail); !taken && v.meta.Source == source && !slices.Contains(t.follow, tail) {
+			t.follow = append(t.follow, tail)
+		}
+	}
+	all, err := t.ends(ctx, q, t.follow)
+	for p, end := range all {
+		if p.source != source {
+			ends[p] = end
+		}
+	}
+	return err
 }
 
 // beyond finds the places whose end the consumer has not reached, each with its

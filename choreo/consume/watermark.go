@@ -33,7 +33,7 @@ type watermarks struct {
 }
 
 func (p place) compare(q place) int {
-	return cmp.Or(cmp.Compare(p.source, q.source), cmp.Compare(p.topic, q.topic), cmp.Compare(p.partition, q.partition))
+	return cmp.Or(cmp.Compare(len(p.source), len(q.source)), cmp.Compare(p.source, q.source), cmp.Compare(p.topic, q.topic), cmp.Compare(p.partition, q.partition))
 }
 
 func (p place) stream() choreo.Stream {
@@ -65,6 +65,9 @@ func (t *transaction) begin(ctx context.Context, tx *sql.Tx) (now time.Time, err
 		}
 	}
 	if w.ends, err = t.ends(ctx, t.log(tx), t.tails); err != nil {
+		return now, err
+	}
+	if err := t.addEarlier(ctx, t.log(tx), w.ends); err != nil {
 		return now, err
 	}
 	for p := range w.ends {
@@ -115,8 +118,11 @@ func (t *transaction) sift(ctx context.Context, u *choreo.Unit, w *watermarks) (
 	if err := t.unmask(ctx, u, w); err != nil {
 		return nil, err
 	}
-	var fresh []*arrival
 	room := healAtOnce
+	fresh, err := t.healEnds(ctx, u, w, &room, true)
+	if err != nil || t.more {
+		return fresh, err
+	}
 	for _, v := range t.arrivals {
 		if v.copied {
 			v.outcome = Duplicate
@@ -157,18 +163,26 @@ func (t *transaction) sift(ctx context.Context, u *choreo.Unit, w *watermarks) (
 		w.move(v.place, v.meta.Sequence)
 		fresh = append(fresh, v)
 	}
+	healed, err := t.healEnds(ctx, u, w, &room, false)
+	return append(fresh, healed...), err
+}
+
+// healEnds reads what is missing up to the ends of the partitions that were read
+// to theirs: of earlier sources, or of the present one.
+func (t *transaction) healEnds(ctx context.Context, u *choreo.Unit, w *watermarks, room *int, earlier bool) (fresh []*arrival, err error) {
 	for _, p := range slices.SortedFunc(maps.Keys(w.ends), place.compare) {
 		at, end := w.sequences[p], w.ends[p]
-		if end > at && !safeguard.Off("tail check") {
-			healed, err := t.heal(ctx, u, p, at+1, min(end, at+int64(room)))
-			if err != nil {
-				return nil, err
-			}
-			fresh, room = append(fresh, healed...), room-len(healed)
-			if at = w.move(p, at+int64(len(healed))); end > at {
-				t.more = true
-				return fresh, nil
-			}
+		if end <= at || earlier == (p.source == t.DB.Source()) || safeguard.Off("tail check") {
+			continue
+		}
+		healed, err := t.heal(ctx, u, p, at+1, min(end, at+int64(*room)))
+		if err != nil {
+			return nil, err
+		}
+		fresh, *room = append(fresh, healed...), *room-len(healed)
+		if at = w.move(p, at+int64(len(healed))); end > at {
+			t.more = true
+			return fresh, nil
 		}
 	}
 	return fresh, nil
@@ -271,7 +285,7 @@ func (t *transaction) unmask(ctx context.Context, u *choreo.Unit, w *watermarks)
 	for i, copied := range strangers {
 		v := claimants[i]
 		v.own, v.copied = false, copied
-		if !v.copied && v.meta.Source != t.DB.Source() {
+		if !v.copied && v.meta.Source != t.DB.Source() && !safeguard.Off("lost timeline") {
 			v.sorted, v.outcome = Lost, Lost
 			v.bad = fmt.Errorf("it is event %d of %s, which the log does not have", v.meta.Sequence, v.meta.Source)
 			continue

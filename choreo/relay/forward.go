@@ -12,6 +12,7 @@ import (
 
 	"troupe/choreo"
 	"troupe/choreo/broker"
+	"troupe/choreo/internal/safeguard"
 	"troupe/choreo/wire"
 )
 
@@ -115,6 +116,9 @@ var errOthers = errors.New("the other partitions go on")
 // publish publishes facts, of each partition in order, and stores how far it came.
 // It tells which streams failed.
 func (r *Relay) publish(ctx context.Context, facts []*fact) (broken map[int64]bool, err error) {
+	if safeguard.Off("per-partition order") {
+		slices.Reverse(facts)
+	}
 	topics := map[string]*outgoing{}
 	for _, f := range facts {
 		o := topics[f.place.topic]
@@ -135,6 +139,9 @@ func (r *Relay) publish(ctx context.Context, facts []*fact) (broken map[int64]bo
 		delivered += r.collector.wrote(topic, o.records, err)
 		o.failed(err, broken)
 		if err := r.advance(ctx, o.reached(err)); err != nil {
+			for _, o := range topics { // nothing may go out that comes behind them
+				o.failed(err, broken)
+			}
 			return broken, fmt.Errorf("storing how far %s is forwarded: %w", topic, err)
 		}
 	}

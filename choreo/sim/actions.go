@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -106,12 +105,16 @@ func (s *Sim) relayOnce(i int) *process {
 		r.busy, r.first = nil, err == nil
 		switch {
 		case errors.Is(err, errDied):
-			r.relay, r.dirty = relay.New(s.DB, s.kafka, s.kafka, slog.New(slog.DiscardHandler)), true
+			r.relay, r.dirty = s.newRelay(), true
+		case errors.Is(err, relay.ErrRewound):
+			s.refused = err
 		case errors.Is(err, relay.ErrStandby):
 			r.dirty, r.at = true, s.now.Add(time.Duration(100+s.rand.IntN(500))*time.Millisecond)
 			s.counts["relay stands by"]++
 		case err != nil:
 			r.dirty = true
+		case s.setBack: // Kafka has nothing of what was lost
+			s.setBack, s.backup = false, nil
 		}
 		for _, f := range s.feeders {
 			f.dirty = true
@@ -134,7 +137,7 @@ func (s *Sim) collectOnce(r *relayer) *process {
 			s.search, r.first, r.dirty = true, false, true
 		}
 		if errors.Is(err, errDied) {
-			r.relay = relay.New(s.DB, s.kafka, s.kafka, slog.New(slog.DiscardHandler))
+			r.relay = s.newRelay()
 		}
 		for _, f := range s.feeders {
 			f.dirty = true
@@ -166,7 +169,7 @@ func (s *Sim) deliver(g *group) *process {
 			break
 		}
 	}
-	a := &consume.Applier{DB: s.DB, Consumer: s.DB.Flow().Consumer(g.consumer)}
+	a := g.applier
 	var counts consume.Counts
 	var p *process
 	p = s.spawn(g.consumer, func(ctx context.Context) (err error) {
@@ -175,6 +178,9 @@ func (s *Sim) deliver(g *group) *process {
 	}, func(err error) {
 		for outcome, n := range counts {
 			s.counts["records "+string(outcome)] += n
+		}
+		if errors.Is(err, errDied) && g.applier == a {
+			g.applier = s.newApplier(g.consumer)
 		}
 		if g.busy != p {
 			s.counts["zombie batches"]++
@@ -204,13 +210,17 @@ func (g *group) rewind() {
 func (s *Sim) feed(f *feeder) *process {
 	f.dirty = false
 	f.busy++
+	feed := f.feed
 	return s.spawn(f.name, func(ctx context.Context) error {
-		n, err := f.feed.Feed(ctx)
+		n, err := feed.Feed(ctx)
 		f.dirty = f.dirty || n > 0
 		return err
 	}, func(err error) {
 		f.busy--
 		f.dirty = f.dirty || err != nil
+		if errors.Is(err, errDied) {
+			f.feed = consume.NewFeeder(s.newApplier(f.name), quiet)
+		}
 	})
 }
 
@@ -291,13 +301,18 @@ func (s *Sim) stray() {
 	s.search = true
 	if what != "malformed" {
 		s.strayed[m.ID] = true
+		if what == "forged" {
+			s.forged = append(s.forged, m.ID)
+		}
 	}
 	s.counts["strays"]++
 	s.trace("", "%s record %s on %s/%d, sequence %d, %d times", what, m.ID, name, n, m.Sequence, times)
 }
 
 // published is the highest sequence that the relay has put on a partition.
-func (s *Sim) published(name string, n int32) int64 { return s.kafka.highest[spot{name, int(n)}] }
+func (s *Sim) published(name string, n int32) int64 {
+	return s.kafka.offered[stream{s.DB.Source(), spot{name, int(n)}}]
+}
 
 // misfortune is what happens to nobody in particular.
 func (s *Sim) misfortune() {
@@ -311,6 +326,9 @@ func (s *Sim) misfortune() {
 			s.trace("", "rebalance of %s: %s#%d is a zombie", g.consumer, g.busy.name, g.busy.id)
 			g.busy.wakes = s.tick + s.rand.IntN(400)
 			g.busy = nil
+		}
+		if s.chance(0.5) { // to another process
+			g.applier = s.newApplier(g.consumer)
 		}
 		g.rewind()
 		s.counts["rebalances"]++
@@ -359,6 +377,8 @@ func (s *Sim) misfortune() {
 		s.counts["outages"]++
 	case x < 69.5:
 		s.jump([]time.Duration{16 * time.Minute, 25 * time.Hour, 8 * 24 * time.Hour}[s.rand.IntN(3)])
+	case x < 69.8:
+		s.outOfPower = true
 	}
 }
 
@@ -369,7 +389,7 @@ func (s *Sim) jump(d time.Duration) {
 }
 
 func (s *Sim) effects() (names []string) {
-	for _, c := range s.DB.Flow().Consumers() {
+	for _, c := range s.flow.Consumers() {
 		if c.Rules()[0].Effect != nil {
 			names = append(names, c.Name)
 		}
@@ -389,7 +409,7 @@ func (s *Sim) verdictFor(p *process) verdict {
 	if p.kind == atCall || p.kind == atCalled {
 		sleepy = 0.03
 	}
-	if x := s.rand.Float64(); p.kind != atBegin && x < sleepy*s.fury {
+	if x := s.rand.Float64(); p.kind != atBegin && x < sleepy*s.fury && s.crashing == nil {
 		// It is set aside; others go on. It comes here again.
 		p.wakes = s.tick + 5 + s.rand.IntN(600)
 		s.current = nil

@@ -41,6 +41,7 @@ func (s *Sim) check(ctx context.Context) ([]Violation, error) {
 	}
 	s.checkLog(log, report)
 	s.checkForeign(log, report)
+	s.checkKnown(log, report)
 	log = slices.DeleteFunc(log, func(l logged) bool { return l.sequence == 0 })
 	s.checkOnce(report)
 	s.checkOrder(log, report)
@@ -57,7 +58,7 @@ func (s *Sim) check(ctx context.Context) ([]Violation, error) {
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, more...)
+		found = append(found, s.untouched(more)...)
 	}
 	return found, nil
 }
@@ -65,7 +66,7 @@ func (s *Sim) check(ctx context.Context) ([]Violation, error) {
 type reporter func(invariant, saga, format string, args ...any)
 
 func (s *Sim) readLog(ctx context.Context) ([]logged, error) {
-	rows, err := s.DB.Pool().QueryContext(ctx, `select l.position, coalesce(l.sequence, 0), coalesce(t.topic || '/' || t.partition, l.source), l.event_id, l.type, l.key, l.saga,
+	rows, err := s.DB.Pool().QueryContext(ctx, `select l.position, coalesce(l.sequence, 0), coalesce(t.source || ' ' || t.topic || '/' || t.partition, l.source), l.event_id, l.type, l.key, l.saga,
 		l.ran_in, l.causation, l.emitter
 		from choreo.event_log l left join choreo.streams t on t.id = l.stream order by l.position`)
 	if err != nil {
@@ -152,13 +153,28 @@ func (s *Sim) checkForeign(log []logged, report reporter) {
 			continue
 		}
 		there[l.id] = true
-		if !s.strayed[l.id] {
+		if _, there := s.strayed[l.id]; !there {
 			report("no foreign event is invented", l.saga, "%s %s of %s was never put there", l.typ, l.id, l.stream)
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.strayed)) {
-		if s.losses == 0 && !there[id] {
+		if s.losses == 0 && s.strayed[id] && !there[id] {
 			report("every foreign event is collected", id, "%s is not in the log", id)
+		}
+	}
+}
+
+// checkKnown: what a consumer takes stands in the log; what a restore took back
+// does not, and is applied by none.
+func (s *Sim) checkKnown(log []logged, report reporter) {
+	known := map[string]bool{}
+	for _, l := range log {
+		known[l.id] = true
+	}
+	for _, n := range s.notes {
+		if _, stray := s.strayed[n.Event.ID]; !stray && n.Kind != Emitted && !known[n.Event.ID] && !s.flow.IsDomain(n.Event.Type) {
+			report("nothing is taken that is not in the log", n.Event.Saga, "%s on %s %s: %s", n.Consumer, n.Event.Type, n.Event.ID, n.Kind)
+			known[n.Event.ID] = true
 		}
 	}
 }
@@ -186,8 +202,8 @@ func (s *Sim) checkOnce(report reporter) {
 	}
 }
 
-// checkOrder: a consumer takes the events of a line in the order of the log; what
-// is redone comes later.
+// checkOrder: a consumer takes the events of a line in the order of the log, those
+// of an earlier source first; what is redone comes later.
 func (s *Sim) checkOrder(log []logged, report reporter) {
 	position := map[string]logged{}
 	for _, l := range log {
@@ -203,8 +219,9 @@ func (s *Sim) checkOrder(log []logged, report reporter) {
 		if slices.Contains(strings.Split(l.ranIn, ","), n.Consumer) {
 			continue
 		}
-		k := line{n.Consumer, n.Line, l.stream}
-		if before := last[k]; before.sequence > l.sequence {
+		_, at, _ := strings.Cut(l.stream, " ")
+		k := line{n.Consumer, n.Line, at}
+		if before := last[k]; before.position > l.position {
 			report("order within a line", n.Event.Saga, "%s took %s %s (sequence %d of %s) after %s %s (%d)",
 				n.Consumer, l.typ, l.id, l.sequence, l.stream, before.typ, before.id, before.sequence)
 		}
@@ -235,7 +252,7 @@ func (s *Sim) checkUndos(report reporter) {
 		if n.Kind == Emitted {
 			continue
 		}
-		c := s.DB.Flow().Consumer(n.Consumer)
+		c := s.flow.Consumer(n.Consumer)
 		rule := c.Rule(n.Event.Type)
 		if rule == nil {
 			continue
@@ -286,7 +303,7 @@ func (s *Sim) checkTaken(ctx context.Context, log []logged, report reporter) err
 		return err
 	}
 	for _, l := range log {
-		for _, c := range s.DB.Flow().Consumers() {
+		for _, c := range s.flow.Consumers() {
 			if c.Rule(l.typ) == nil || taken[c.Name+" "+l.id] || slices.Contains(strings.Split(l.ranIn, ","), c.Name) {
 				continue
 			}
@@ -306,40 +323,40 @@ func (s *Sim) checkHeads(ctx context.Context, report reporter) error {
 	if outbox > 0 {
 		report("the outbox is empty", "", "%d facts were never sequenced", outbox)
 	}
-	rows, err := s.DB.Pool().QueryContext(ctx, `select s.topic, s.partition, s.head, f.sequence from choreo.streams s
+	rows, err := s.DB.Pool().QueryContext(ctx, `select s.source, s.topic, s.partition, s.head, f.sequence from choreo.streams s
 		join choreo.forwarded f on f.stream = s.id`)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var topic string
+		var source, topic string
 		var partition int
 		var head, forwarded int64
-		if err := rows.Scan(&topic, &partition, &head, &forwarded); err != nil {
+		if err := rows.Scan(&source, &topic, &partition, &head, &forwarded); err != nil {
 			return err
 		}
-		heads[fmt.Sprintf("%s/%d", topic, partition)] = head
-		if forwarded != head {
+		heads[fmt.Sprintf("%s %s/%d", source, topic, partition)] = head
+		if forwarded != head && source == s.DB.Source() { // what an earlier source left is read from the log
 			report("everything is forwarded", "", "%s/%d is forwarded up to %d of %d", topic, partition, forwarded, head)
 		}
 	}
 	if err := rows.Err(); err != nil {
 		return err
 	}
-	marks, err := s.DB.Pool().QueryContext(ctx, `select consumer, topic, partition, sequence from choreo.watermarks where source = $1`, s.DB.Source())
+	marks, err := s.DB.Pool().QueryContext(ctx, `select consumer, source, topic, partition, sequence from choreo.watermarks`)
 	if err != nil {
 		return err
 	}
 	defer marks.Close()
 	for marks.Next() {
-		var consumer, topic string
+		var consumer, source, topic string
 		var partition int
 		var sequence int64
-		if err := marks.Scan(&consumer, &topic, &partition, &sequence); err != nil {
+		if err := marks.Scan(&consumer, &source, &topic, &partition, &sequence); err != nil {
 			return err
 		}
-		if head := heads[fmt.Sprintf("%s/%d", topic, partition)]; sequence != head {
+		if head := heads[fmt.Sprintf("%s %s/%d", source, topic, partition)]; sequence != head {
 			report("watermarks stand at the heads", "", "%s has taken %d of %d of %s/%d", consumer, sequence, head, topic, partition)
 		}
 	}

@@ -91,9 +91,11 @@ type conn struct {
 
 	proc       *process // of the transaction under way
 	inTx       bool
-	failed     bool   // the transaction is, and can only be rolled back
-	bad        bool   // the connection is lost
-	emitted    *table // the facts that the transaction put into the outbox
+	failed     bool     // the transaction is, and can only be rolled back
+	bad        bool     // the connection is lost
+	lazy       bool     // its commit does not wait for the disk
+	loser      *process // which takes a commit for done that a crash of Postgres loses
+	emitted    *table   // the facts that the transaction put into the outbox
 	wroteSteps bool
 	mark       int // how much the process had to note at the savepoint
 }
@@ -111,6 +113,9 @@ func (c *conn) run(ctx context.Context, k kind, what string, do func() error) er
 	}
 	if p == nil {
 		return do()
+	}
+	if w := c.sim.crashing; w != nil && w.loser == p {
+		p.dead = true
 	}
 	if p.dead { // it died while it was at something else
 		c.abandon()
@@ -150,7 +155,7 @@ func (c *conn) abandon() {
 
 func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	var rows *table
-	err := c.statement(ctx, query, func() (err error) {
+	err := c.statement(ctx, query, args, func() (err error) {
 		rows, err = c.query(query, args)
 		return err
 	})
@@ -164,15 +169,16 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 	if processOf(ctx) == nil && c.proc == nil && strings.Contains(query, "pg_notify") {
 		return driver.RowsAffected(0), nil // a hint: nobody listens here
 	}
-	err = c.statement(ctx, query, func() (err error) {
+	err = c.statement(ctx, query, args, func() (err error) {
 		result, err = c.conn.ExecContext(context.Background(), query, args)
 		return err
 	})
 	return result, err
 }
 
-func (c *conn) statement(ctx context.Context, query string, do func() error) error {
+func (c *conn) statement(ctx context.Context, query string, args []driver.NamedValue, do func() error) error {
 	autocommit := !c.inTx
+	c.noteLaziness(query, args)
 	k := atStatement
 	if autocommit && !strings.HasPrefix(c.sim.short(query), "select") {
 		k = atCommit
@@ -181,6 +187,9 @@ func (c *conn) statement(ctx context.Context, query string, do func() error) err
 		if autocommit {
 			if err := c.setClock(); err != nil {
 				return err
+			}
+			if k == atCommit && c.losesCommit(processOf(ctx)) {
+				return errors.Join(c.exec("begin"), do())
 			}
 		}
 		err := do()
@@ -194,6 +203,18 @@ func (c *conn) statement(ctx context.Context, query string, do func() error) err
 		return err
 	})
 	return err
+}
+
+// noteLaziness follows whether a commit waits for the disk.
+func (c *conn) noteLaziness(query string, args []driver.NamedValue) {
+	switch {
+	case strings.Contains(query, "set_config('synchronous_commit', 'off'"):
+		c.lazy = true
+	case strings.Contains(query, "set_config('synchronous_commit', $"):
+		c.lazy = args[len(args)-1].Value == "off"
+	case !c.inTx:
+		c.lazy = false
+	}
 }
 
 // noteStatement follows what the transaction has written, and its savepoints.
@@ -217,7 +238,8 @@ func (c *conn) noteStatement(query string, err error) {
 	case strings.HasPrefix(head, "insert into choreo.outbox"):
 		if c.proc != nil {
 			c.emitted, err = c.query(`select event_id, type, key, saga, causation, emitter from choreo.outbox
-				where pg_xact_status(xmin::text::xid8) = 'in progress' order by id`, nil)
+				where id between (select last_value from choreo.outbox_id_seq) - 4000 and (select last_value from choreo.outbox_id_seq)
+				  and pg_xact_status(xmin::text::xid8) = 'in progress' order by id`, nil)
 			if err != nil {
 				c.sim.broken(err)
 				return
@@ -253,7 +275,7 @@ func (c *conn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, erro
 	if err != nil {
 		return nil, err
 	}
-	c.inTx, c.failed, c.proc, c.emitted, c.wroteSteps, c.mark = true, false, p, nil, false, 0
+	c.inTx, c.failed, c.proc, c.emitted, c.wroteSteps, c.mark, c.lazy = true, false, p, nil, false, 0, false
 	if p != nil {
 		p.pending, p.clock = nil, c.sim.now
 	}
@@ -276,6 +298,9 @@ func (t tx) Commit() error {
 			c.inTx = false
 			c.sim.ended.Store(true)
 			return errors.Join(c.exec("rollback"), pq.ErrInFailedTransaction)
+		}
+		if c.losesCommit(c.proc) {
+			return nil
 		}
 		err := c.exec("commit")
 		c.inTx = false
@@ -329,10 +354,17 @@ func (c *conn) Close() error {
 	if c.inTx {
 		c.abandon()
 	}
-	c.home.mu.Lock()
-	defer c.home.mu.Unlock()
-	c.home.idle = append(c.home.idle, c.backend)
+	if c.loser == nil { // its transaction is open still
+		c.home.back(c.backend)
+	}
 	return nil
+}
+
+// back takes a backend that nobody uses.
+func (k *connector) back(b *backend) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.idle = append(k.idle, b)
 }
 
 // close ends all backends.

@@ -8,6 +8,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"troupe/choreo/broker"
+	"troupe/choreo/consume"
 	"troupe/choreo/wire"
 )
 
@@ -18,7 +19,7 @@ type kafka struct {
 	order  []string
 	made   int
 
-	highest map[spot]int64 // sequence that the relay published
+	offered map[stream]int64 // the highest sequence that the relay has published, or tried to
 }
 
 type topic struct {
@@ -30,6 +31,19 @@ type topic struct {
 type partition struct {
 	first   int64 // offset of the oldest record there is
 	records []*wire.Record
+	numbers map[number]string // event ids of what the relay published and is still there
+}
+
+// number is a sequence of a source.
+type number struct {
+	source   string
+	sequence int64
+}
+
+// stream is a topic partition of a source.
+type stream struct {
+	source string
+	at     spot
 }
 
 func (p *partition) end() int64 { return p.first + int64(len(p.records)) }
@@ -38,7 +52,7 @@ func (k *kafka) create(name string, partitions int) {
 	k.made++
 	t := &topic{name: name, id: fmt.Sprintf("00000000-0000-4000-8000-%012d", k.made)}
 	for range partitions {
-		t.partitions = append(t.partitions, &partition{})
+		t.partitions = append(t.partitions, &partition{numbers: map[number]string{}})
 	}
 	if k.topics[name] == nil {
 		k.order = append(k.order, name)
@@ -69,6 +83,7 @@ func (k *kafka) Publish(topic string, messages ...*message.Message) error {
 	if p.dead {
 		return errBroker
 	}
+	k.offer(p, topic, records)
 	switch p.park(atPublish, fmt.Sprintf("publish %d to %s", len(records), topic)) {
 	case crash, crashAfter:
 		p.dead = true
@@ -103,12 +118,38 @@ func (k *kafka) Publish(topic string, messages ...*message.Message) error {
 // Close has nothing to do.
 func (k *kafka) Close() error { return nil }
 
-// published appends what the relay publishes.
-func (k *kafka) published(topic string, r *wire.Record) {
-	if m, _, err := wire.Parse(r); err == nil {
-		at := spot{topic, int(r.Partition)}
-		k.highest[at] = max(k.highest[at], m.Sequence)
+// offer looks at what the relay gives to a partition: nothing of it may be left
+// out or overtaken.
+func (k *kafka) offer(p *process, topic string, records []*wire.Record) {
+	for _, r := range records {
+		m, _, err := wire.Parse(r)
+		if err != nil {
+			k.sim.broken(err)
+			return
+		}
+		of := stream{m.Source, spot{topic, int(r.Partition)}}
+		if last := k.offered[of]; m.Sequence > last+1 {
+			k.sim.wrong = append(k.sim.wrong, Violation{"a partition is published in order", m.Saga,
+				fmt.Sprintf("%s published %s/%d, sequence %d, next to %d", p.name, topic, r.Partition, m.Sequence, last)})
+		}
+		k.offered[of] = max(k.offered[of], m.Sequence)
 	}
+}
+
+// published appends what the relay publishes: of one source, a sequence is that
+// of one fact.
+func (k *kafka) published(topic string, r *wire.Record) {
+	m, _, err := wire.Parse(r)
+	if err != nil {
+		k.sim.broken(err)
+		return
+	}
+	n, numbers := number{m.Source, m.Sequence}, k.topics[topic].partitions[r.Partition].numbers
+	if before := numbers[n]; before != "" && before != m.ID {
+		k.sim.wrong = append(k.sim.wrong, Violation{"one sequence, one fact", m.Saga,
+			fmt.Sprintf("%s/%d, sequence %d of %s is %s, and is given to %s", topic, r.Partition, m.Sequence, m.Source, before, m.ID)})
+	}
+	numbers[n] = m.ID
 	k.append(topic, r)
 }
 
@@ -139,6 +180,11 @@ func (k *kafka) ReadFrom(_ context.Context, topic string, partition int32, offse
 
 // expire deletes the oldest records of a partition.
 func (k *kafka) expire(p *partition, n int) {
+	for _, r := range p.records[:n] {
+		if m, _, err := wire.Parse(r); err == nil && p.numbers[number{m.Source, m.Sequence}] == m.ID {
+			delete(p.numbers, number{m.Source, m.Sequence})
+		}
+	}
 	p.first += int64(n)
 	p.records = p.records[n:]
 }
@@ -153,6 +199,7 @@ type spot struct {
 // far it has committed.
 type group struct {
 	consumer  string
+	applier   *consume.Applier // of the process that has it
 	spots     []spot
 	stuck     bool // its consumer cannot go on
 	fetched   map[spot]int64

@@ -173,7 +173,7 @@ func (s *Sim) take(e event) *process {
 // await waits until the process gives the turn back, or waits for a lock. Those
 // that get a lock meanwhile park.
 func (s *Sim) await(p *process) {
-	for wait := 2 * time.Millisecond; ; {
+	for wait := 2 * time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
 		s.timer.Reset(wait)
 		select {
 		case e := <-s.events:

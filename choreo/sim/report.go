@@ -85,5 +85,5 @@ func openPlain(address string, now time.Time) (*sql.DB, error) {
 }
 
 func (s *Sim) reopen(ctx context.Context, pool *sql.DB) (*choreo.DB, error) {
-	return choreo.Open(ctx, pool, s.DB.Flow(), choreo.Options{Random: randomness{s}})
+	return choreo.Open(ctx, pool, s.flow, choreo.Options{Random: randomness{s}})
 }

@@ -12,41 +12,30 @@ import (
 	"troupe/choreo/steps"
 )
 
-// setUp opens the database, and makes a broker, two relays, two runners of steps
-// and a group for each consumer.
-func (s *Sim) setUp(ctx context.Context) error {
-	flow, err := s.play.Flow(s)
-	if err != nil {
+// setUp makes a broker, a group for each consumer and the scripts of the sagas,
+// and starts the engine.
+func (s *Sim) setUp(ctx context.Context) (err error) {
+	if s.flow, err = s.play.Flow(s); err != nil {
 		return err
 	}
-	s.watch(flow)
+	s.watch(s.flow)
 	if err := s.monitor.exec(`update choreo.source set database_id = 'simulated', epoch = 1`); err != nil {
 		return err
 	}
 	s.strayed = map[string]bool{}
-	s.kafka = &kafka{sim: s, topics: map[string]*topic{}, highest: map[spot]int64{}}
-	for _, name := range flow.Topics() {
+	s.kafka = &kafka{sim: s, topics: map[string]*topic{}, offered: map[stream]int64{}}
+	for _, name := range s.flow.Topics() {
 		n := 1 + s.rand.IntN(3)
 		s.kafka.create(name, n)
 		if err := s.monitor.exec(fmt.Sprintf(`insert into choreo.topics (topic, partitions) values ('%s', %d)`, name, n)); err != nil {
 			return err
 		}
 	}
-	if s.DB, err = choreo.Open(ctx, s.pool, flow, choreo.Options{Random: randomness{s}}); err != nil {
-		return err
-	}
-	quiet := slog.New(slog.DiscardHandler)
-	for i := range s.relays {
-		s.relays[i] = &relayer{relay: relay.New(s.DB, s.kafka, s.kafka, quiet)}
-		s.runners[i] = steps.NewRunner(s.DB, flow.Consumers(), steps.Options{Jitter: s.rand.Float64, Unrenewed: true,
-			CallTimeout: time.Hour, Lease: leaseOfCall})
-	}
-	for _, c := range flow.Consumers() {
+	for _, c := range s.flow.Consumers() {
 		switch {
 		case len(c.Topics()) == 0:
 		case c.Local():
-			s.feeders = append(s.feeders, &feeder{name: c.Name,
-				feed: consume.NewFeeder(&consume.Applier{DB: s.DB, Consumer: c}, quiet)})
+			s.feeders = append(s.feeders, &feeder{name: c.Name})
 		default:
 			s.addGroups(c)
 		}
@@ -56,7 +45,39 @@ func (s *Sim) setUp(ctx context.Context) error {
 		at := s.now.Add(time.Duration(s.rand.IntN(1+20*s.o.Sagas)) * time.Millisecond)
 		s.sagas = append(s.sagas, &script{n: n, acts: s.play.Saga(s, n), at: at})
 	}
+	s.foresee()
+	return s.startEngine(ctx)
+}
+
+var quiet = slog.New(slog.DiscardHandler)
+
+// startEngine opens the database, and makes two relays, two runners of steps and
+// what each consumer keeps in memory, as processes do that have just started.
+func (s *Sim) startEngine(ctx context.Context) (err error) {
+	if s.DB, err = choreo.Open(ctx, s.pool, s.flow, choreo.Options{Random: randomness{s}}); err != nil {
+		return err
+	}
+	for i := range s.relays {
+		s.relays[i] = &relayer{relay: s.newRelay(), dirty: true}
+		s.runners[i] = steps.NewRunner(s.DB, s.flow.Consumers(), steps.Options{Jitter: s.rand.Float64, Unrenewed: true,
+			CallTimeout: time.Hour, Lease: leaseOfCall})
+	}
+	for _, f := range s.feeders {
+		f.feed, f.dirty = consume.NewFeeder(s.newApplier(f.name), quiet), true
+	}
+	for _, g := range s.groups {
+		g.applier, g.stuck = s.newApplier(g.consumer), false
+		g.rewind()
+	}
+	s.due, s.lists.dirty, s.search = nil, true, true
+	s.stepsStale.Store(true)
 	return nil
+}
+
+func (s *Sim) newRelay() *relay.Relay { return relay.New(s.DB, s.kafka, s.kafka, quiet) }
+
+func (s *Sim) newApplier(consumer string) *consume.Applier {
+	return &consume.Applier{DB: s.DB, Consumer: s.flow.Consumer(consumer)}
 }
 
 // addGroups adds the group of a consumer; one that takes its partitions side by
@@ -118,6 +139,7 @@ func (r randomness) Read(b []byte) (int, error) {
 
 // endAll lets those die that are still under way.
 func (s *Sim) endAll() {
+	s.current = nil
 	for range 1000 {
 		var p *process
 		for _, q := range s.live {

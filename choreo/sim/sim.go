@@ -66,6 +66,9 @@ type Options struct {
 	Mutation string
 	// MaxPoints bounds the run; 0 is enough for the number of sagas.
 	MaxPoints int
+	// Backup keeps the database as it is, and Restore sets it back to that,
+	// while nobody is connected. Without them that is never done.
+	Backup, Restore func(context.Context) error
 }
 
 // Violation is an invariant that does not hold.
@@ -102,9 +105,12 @@ type Sim struct {
 	DB   *choreo.DB
 	o    Options
 	play Play
+	flow *choreo.Flow
 	rand *rand.Rand
 	pool *sql.DB
+	base *pq.Connector
 
+	backends   *connector
 	monitor    *backend
 	events     chan event
 	timer      *time.Timer
@@ -129,10 +135,21 @@ type Sim struct {
 	losses  int
 	settled int // the losses when everything was found at rest
 
+	restores   []restore       // that are to come
+	backup     *backup         // the last one
+	crashing   *conn           // its commit is lost, and Postgres about to crash
+	lostKeys   map[string]bool // what the facts were about that restores have taken back
+	refused    error           // why the relay does not go on: the database was set back
+	refusals   int
+	setBack    bool // it was, and goes on under its old source
+	over       bool // a broken invariant leaves nothing to do
+	outOfPower bool
+
 	fury     float64        // how much goes wrong, of this seed
 	outages  map[string]int // consumer -> the tick when its provider is up again
 	strays   int
-	strayed  map[string]bool // those that are events of others
+	strayed  map[string]bool // those that are events of others, and whether they must be found to be
+	forged   []string        // those that bear our present source
 	search   bool            // there may be some that are not in the log yet
 	draining bool
 
@@ -193,7 +210,7 @@ func Run(ctx context.Context, play Play, o Options) *Report {
 	began := time.Now()
 	s := &Sim{o: o, play: play, rand: rand.New(rand.NewPCG(o.Seed, o.Seed^0x9e3779b97f4a7c15)), events: make(chan event),
 		timer: time.NewTimer(time.Hour), start: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), outages: map[string]int{},
-		counts: map[string]int{}, digest: sha256.New(), shorts: map[string]string{}, intended: map[string]bool{}, ids: map[string]string{}, holders: map[string]int{}, emitAt: map[string]int{}}
+		counts: map[string]int{}, digest: sha256.New(), shorts: map[string]string{}, intended: map[string]bool{}, ids: map[string]string{}, holders: map[string]int{}, emitAt: map[string]int{}, lostKeys: map[string]bool{}}
 	s.now = s.start
 	s.fury = []float64{0.3, 1, 2, 4}[s.rand.IntN(4)]
 	var err error
@@ -255,26 +272,41 @@ func (s *Sim) short(query string) string {
 	return t
 }
 
-func (s *Sim) run(ctx context.Context) error {
-	base, err := pq.NewConnector(s.o.Database)
-	if err != nil {
+func (s *Sim) run(ctx context.Context) (err error) {
+	if s.base, err = pq.NewConnector(s.o.Database); err != nil {
 		return err
 	}
-	k := &connector{sim: s, base: base}
-	s.pool = sql.OpenDB(k)
-	s.pool.SetMaxOpenConns(60)
-	s.pool.SetMaxIdleConns(60)
-	defer func() { _ = errors.Join(s.pool.Close(), k.close()) }()
-	raw, err := base.Connect(ctx)
-	if err != nil {
+	if err := s.connect(ctx); err != nil {
 		return err
 	}
-	defer raw.Close() //nolint:errcheck // it only looked
-	s.monitor = &backend{conn: raw.(pqConn)}
+	defer func() { err = errors.Join(err, s.disconnect()) }()
 	if err := s.setUp(ctx); err != nil {
 		return err
 	}
 	return s.schedule(ctx)
+}
+
+// connect opens the connections of all that is simulated, and one that looks on.
+func (s *Sim) connect(ctx context.Context) error {
+	s.backends = &connector{sim: s, base: s.base}
+	s.pool = sql.OpenDB(s.backends)
+	s.pool.SetMaxOpenConns(60)
+	s.pool.SetMaxIdleConns(60)
+	raw, err := s.base.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	s.monitor = &backend{conn: raw.(pqConn)}
+	return nil
+}
+
+func (s *Sim) disconnect() error {
+	if s.monitor == nil {
+		return nil
+	}
+	err := errors.Join(s.pool.Close(), s.backends.close(), s.monitor.conn.Close())
+	s.monitor = nil
+	return err
 }
 
 // schedule is the scheduler: turn by turn, until everything is at rest.
@@ -283,7 +315,7 @@ func (s *Sim) schedule(ctx context.Context) error {
 	if most == 0 {
 		most = 200000 + 4000*s.o.Sagas
 	}
-	for s.err == nil && s.panicked == nil {
+	for s.err == nil && s.panicked == nil && !s.over {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -292,6 +324,9 @@ func (s *Sim) schedule(ctx context.Context) error {
 			s.trace("", "it does not come to rest")
 			s.counts["restless"]++
 			break
+		}
+		if err := s.disasters(ctx); err != nil {
+			return err
 		}
 		if s.stepsStale.Swap(false) {
 			s.lookForSteps()

@@ -64,7 +64,7 @@ type stmt struct {
 
 func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
 	var t *table
-	err := s.c.statement(ctx, s.query, func() error {
+	err := s.c.statement(ctx, s.query, args, func() error {
 		rows, err := s.Stmt.(driver.StmtQueryContext).QueryContext(context.Background(), args)
 		if err == nil {
 			t, err = readAll(rows)
@@ -78,7 +78,7 @@ func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driv
 }
 
 func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (result driver.Result, err error) {
-	err = s.c.statement(ctx, s.query, func() (err error) {
+	err = s.c.statement(ctx, s.query, args, func() (err error) {
 		result, err = s.Stmt.(driver.StmtExecContext).ExecContext(context.Background(), args)
 		return err
 	})

@@ -48,6 +48,8 @@ func Open(ctx context.Context) (_ *Stage, err error) {
 	// Nothing runs by itself in a simulation.
 	for _, statement := range []string{
 		`alter system set autovacuum = off`, `alter system set synchronous_commit = off`,
+		// Whose rows come first depends on no one's speed.
+		`alter system set max_parallel_workers_per_gather = 0`,
 		`alter system set max_wal_size = '4GB'`, `alter system set checkpoint_timeout = '1h'`, `select pg_reload_conf()`,
 	} {
 		if _, err = s.admin.ExecContext(ctx, statement); err != nil {
@@ -111,7 +113,23 @@ func (s *Stage) run(ctx context.Context, template string, p sim.Play, o sim.Opti
 		return nil, err
 	}
 	o.Database = address
+	kept := name + "_backup"
+	o.Backup = func(ctx context.Context) error { return s.copyTo(ctx, kept, name) }
+	o.Restore = func(ctx context.Context) error { return s.copyTo(ctx, name, kept) }
 	report := sim.Run(ctx, p, o)
-	_, err = s.admin.ExecContext(context.WithoutCancel(ctx), "drop database "+name+" with (force)")
-	return report, err
+	return report, errors.Join(s.drop(context.WithoutCancel(ctx), name), s.drop(context.WithoutCancel(ctx), kept))
+}
+
+// copyTo puts a copy of a database that nobody uses in the place of another.
+func (s *Stage) copyTo(ctx context.Context, name, from string) error {
+	if err := s.drop(ctx, name); err != nil {
+		return err
+	}
+	_, err := s.admin.ExecContext(ctx, "create database "+name+" template "+from)
+	return err
+}
+
+func (s *Stage) drop(ctx context.Context, name string) error {
+	_, err := s.admin.ExecContext(ctx, "drop database if exists "+name+" with (force)")
+	return err
 }
