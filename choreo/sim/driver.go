@@ -20,8 +20,9 @@ type connector struct {
 	sim  *Sim
 	base *pq.Connector
 
-	mu   sync.Mutex
-	idle []*backend
+	mu     sync.Mutex
+	idle   []*backend
+	closed bool
 }
 
 // backend is a session of Postgres.
@@ -43,6 +44,9 @@ type pqConn interface {
 func (k *connector) Connect(context.Context) (driver.Conn, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.closed {
+		return nil, driver.ErrBadConn
+	}
 	if n := len(k.idle); n > 0 {
 		b := k.idle[n-1]
 		k.idle = k.idle[:n-1]
@@ -364,6 +368,10 @@ func (c *conn) Close() error {
 func (k *connector) back(b *backend) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.closed { // a hint was on its way
+		_ = b.conn.Close()
+		return
+	}
 	k.idle = append(k.idle, b)
 }
 
@@ -375,6 +383,6 @@ func (k *connector) close() error {
 	for _, b := range k.idle {
 		errs = append(errs, b.conn.Close())
 	}
-	k.idle = nil
+	k.idle, k.closed = nil, true
 	return errors.Join(errs...)
 }

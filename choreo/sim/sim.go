@@ -2,7 +2,8 @@
 // scheduler over real SQL runs commands, relays, consumers, feeders and steps,
 // one statement at a time, and decides deliveries, duplicates, delays, crashes
 // between any two statements, lost connections, what providers answer, what
-// Kafka loses, and time. The same seed gives the same trace.
+// Kafka loses, when the power fails, Postgres crashes or is set back to a backup,
+// and time. The same seed gives the same trace.
 //
 // It drives the engine as it is: the relay's, consumers' and steps' single
 // steps, over connections that ask the scheduler before every statement. Only
