@@ -87,7 +87,7 @@ simulate: ## the whole choreography under faults, by one seed (SEED=… SAGAS=�
 
 .PHONY: mutations
 mutations: ## switch off one safeguard of the engine at a time, and see the simulation notice
-	$(GO) test -count=1 -timeout 60m -tags mutations -run TestEveryMutationIsCaught -v ./test/simulate/play/
+	$(GO) test -count=1 -timeout 60m -tags mutations -run 'TestEveryMutationIsCaught|TestABrokenInvariantEndsTheRun' -v ./test/simulate/...
 
 .PHONY: crash
 crash: ## kill the system at every crash point of every consumer under the demo's load, add up (CRASH='-only ^create-tags: …'; resumable)

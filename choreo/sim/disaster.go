@@ -28,9 +28,9 @@ func (s *Sim) foresee() {
 	if s.o.Backup == nil || !s.o.Faults || commands == 0 {
 		return
 	}
-	for range s.rand.IntN(3) {
+	for range s.rand.IntN(4) {
 		at := 1 + s.rand.IntN(commands)
-		s.restores = append(s.restores, restore{at, min(commands, at+s.rand.IntN(12))})
+		s.restores = append(s.restores, restore{at, min(commands, at+3+s.rand.IntN(15))})
 	}
 	slices.SortFunc(s.restores, func(a, b restore) int { return a.backup - b.backup })
 }
