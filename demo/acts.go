@@ -92,7 +92,7 @@ func (c *crew) buy(ctx context.Context, o orderPlan) error {
 		return err
 	}
 	if o.cancel == paid || o.ship {
-		if err := c.untilPaid(ctx, path, buyer); err != nil {
+		if err := c.until(ctx, path, buyer, func(o moving) bool { return o.State != "submitted" }); err != nil {
 			return err
 		}
 	}
@@ -111,18 +111,24 @@ func (c *crew) buy(ctx context.Context, o orderPlan) error {
 	return err
 }
 
-// untilPaid waits, within bounds, until the order is no longer only submitted.
-func (c *crew) untilPaid(ctx context.Context, path string, buyer person) error {
+// moving is what changes by itself of an order, a rental or an account.
+type moving struct {
+	State string `json:"state"`
+	Mail  string `json:"mail"`
+}
+
+// until waits, within bounds, until something is as wanted.
+func (c *crew) until(ctx context.Context, path string, who person, is func(moving) bool) error {
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
-		var o order
-		a, err := c.do(ctx, get(path, buyer.token))
+		var now moving
+		a, err := c.do(ctx, get(path, who.token))
 		if err != nil {
 			return err
 		}
-		if err := a.into(&o, http.StatusOK, http.StatusAccepted); err != nil {
-			return fmt.Errorf("reading an order: %w", err)
+		if err := a.into(&now, http.StatusOK, http.StatusAccepted); err != nil {
+			return fmt.Errorf("reading %s: %w", path, err)
 		}
-		if o.State != "submitted" {
+		if is(now) {
 			return nil
 		}
 		if err := sleep(ctx, 50*time.Millisecond); err != nil {

@@ -15,7 +15,8 @@ import (
 // crew are the clients of a run, and all that they remember.
 type crew struct {
 	*client
-	o Options
+	o        Options
+	firstDay time.Time // that rooms are asked for
 
 	mu       sync.Mutex
 	people   []person
@@ -26,7 +27,9 @@ type crew struct {
 	begun    int
 }
 
-type person struct{ id, token string }
+const password = "correct horse battery"
+
+type person struct{ id, token, email string }
 
 // tally is how one kind of command went.
 type tally struct {
@@ -36,7 +39,7 @@ type tally struct {
 }
 
 func newCrew(c *client, o Options) *crew {
-	return &crew{client: c, o: o, labels: map[string]string{}, promised: map[string]string{}, byName: map[string]*tally{}}
+	return &crew{client: c, o: o, firstDay: firstDay(o.Run), labels: map[string]string{}, promised: map[string]string{}, byName: map[string]*tally{}}
 }
 
 // perform does what is planned: first people sign up, then everything else goes
@@ -54,6 +57,9 @@ func (c *crew) perform(ctx context.Context, p *plan) error {
 	}
 	acts = nil
 	for i := range max(len(p.posts), len(p.orders), len(p.rentals), len(p.leavers)) {
+		if i < len(p.chores) {
+			acts = append(acts, func(ctx context.Context) error { return c.chore(ctx, p.chores[i]) })
+		}
 		if i < len(p.posts) {
 			acts = append(acts, func(ctx context.Context) error { return c.write(ctx, uint64(i), p.posts[i]) })
 		}
@@ -149,7 +155,6 @@ func (c *crew) remember(a *answer, label string) {
 }
 
 func (c *crew) signUp(ctx context.Context, i int, p personPlan) error {
-	const password = "correct horse battery"
 	login := map[string]string{"email": fmt.Sprintf("%s@p%d.%s.example", p.mailbox, i+1, c.o.Run), "password": password}
 	join := map[string]string{"email": login["email"], "password": password, "name": fmt.Sprintf("Person %d", i+1)}
 	// An address can sign up once only, so this may be repeated: taken, after
@@ -169,7 +174,7 @@ func (c *crew) signUp(ctx context.Context, i int, p personPlan) error {
 	if _, err := c.command(ctx, "sign in", post("/sessions", "", login).repeatable(), &session, http.StatusCreated); err != nil {
 		return err
 	}
-	c.people[i] = person{session.AccountID, session.Token}
+	c.people[i] = person{session.AccountID, session.Token, login["email"]}
 	return nil
 }
 

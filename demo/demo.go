@@ -18,6 +18,7 @@ type Options struct {
 	Prompt      time.Duration // by when 99 of 100 commands of each kind are to be answered; 0: whenever
 	Seed        uint64        // draws what is done; the same seed does the same
 	Run         string        // part of the e-mail addresses, new in each run; a label of a domain
+	Mode        string        // of all rentals; empty: half in each
 	Patience    time.Duration // with a system that is away
 	Wait        time.Duration // for all sagas to settle
 

@@ -157,6 +157,7 @@ type letter struct {
 	To     string `json:"to"`
 	Kind   string `json:"kind"`
 	Status string `json:"status"`
+	Text   string `json:"text"`
 }
 
 // transfer is an attempt to move money, as the sandbox lists it.

@@ -1,8 +1,10 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"hash/fnv"
 	"net/http"
 	"time"
 )
@@ -23,30 +25,66 @@ type rental struct {
 
 // rent asks for a room, and may give it up again.
 func (c *crew) rent(ctx context.Context, r rentalPlan) error {
-	who := c.people[r.guest]
-	from := time.Now().UTC().AddDate(0, 0, 30+r.day)
-	var made struct {
-		RentalID string `json:"rentalId"`
+	if r.rival {
+		first := r
+		first.rival, first.card, first.label = false, "tok_visa", join("there first", r.mode)
+		path, _, err := c.request(ctx, first)
+		if err != nil {
+			return err
+		}
+		if err := c.untilDecided(ctx, path, first); err != nil {
+			return err
+		}
 	}
-	a, err := c.command(ctx, "rent", post("/rentals", who.token, map[string]any{
-		"roomId": r.room, "from": from.Format(time.DateOnly), "to": from.AddDate(0, 0, r.nights).Format(time.DateOnly),
-		"guestPhone": r.phone, "cardToken": r.card, "mode": r.mode,
-	}), &made, http.StatusAccepted)
-	if err != nil {
+	path, token, err := c.request(ctx, r)
+	if err != nil || r.cancel == never {
 		return err
 	}
-	c.remember(a, r.label)
-	if !r.withdraw {
-		return nil
+	if r.cancel == paid {
+		if err := c.untilDecided(ctx, path, r); err != nil {
+			return err
+		}
 	}
 	if err := sleep(ctx, r.after); err != nil {
 		return err
 	}
 	// 409: it is withdrawn already, since the room was taken or the card declined.
-	_, err = c.command(ctx, "withdraw", request{
-		method: http.MethodDelete, path: "/rentals/" + made.RentalID, token: who.token, again: true,
-	}, nil, http.StatusAccepted, http.StatusConflict)
+	_, err = c.command(ctx, "withdraw", request{method: http.MethodDelete, path: path, token: token, again: true},
+		nil, http.StatusAccepted, http.StatusConflict)
 	return err
+}
+
+// request asks for a room, and tells where the rental can be read.
+func (c *crew) request(ctx context.Context, r rentalPlan) (path, token string, err error) {
+	token = c.people[r.guest].token
+	from := c.firstDay.AddDate(0, 0, r.day)
+	var made struct {
+		RentalID string `json:"rentalId"`
+	}
+	a, err := c.command(ctx, "rent", post("/rentals", token, map[string]any{
+		"roomId": r.room, "from": from.Format(time.DateOnly), "to": from.AddDate(0, 0, r.nights).Format(time.DateOnly),
+		"guestPhone": r.phone, "cardToken": r.card, "mode": cmp.Or(c.o.Mode, r.mode),
+	}), &made, http.StatusAccepted)
+	if err != nil {
+		return "", "", err
+	}
+	c.remember(a, r.label)
+	return "/rentals/" + made.RentalID, token, nil
+}
+
+// untilDecided waits, within bounds, until a rental is complete or will not be.
+func (c *crew) untilDecided(ctx context.Context, path string, r rentalPlan) error {
+	return c.until(ctx, path, c.people[r.guest], func(now moving) bool {
+		return now.State == "completed" || now.State == "withdrawing" || now.State == "withdrawn"
+	})
+}
+
+// firstDay is the first that a run asks rooms for: each run, as it has addresses of
+// its own, has days of its own.
+func firstDay(run string) time.Time {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(run)) // cannot fail
+	return time.Now().UTC().AddDate(0, 0, 30+period*int(h.Sum32()%200))
 }
 
 // bill is a rental as an order would be, so that its money is checked alike.

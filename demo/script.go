@@ -9,6 +9,7 @@ import (
 // plan is what a run is going to do, drawn from the seed.
 type plan struct {
 	people  []personPlan // those who leave stand behind the others
+	chores  []chorePlan
 	posts   []postPlan
 	orders  []orderPlan
 	rentals []rentalPlan
@@ -16,16 +17,31 @@ type plan struct {
 }
 
 type rentalPlan struct {
-	label    string
-	room     string
-	day      int // from the first that can be had
-	nights   int
-	phone    string
-	card     string
-	mode     string
-	withdraw bool
-	after    time.Duration // of the answer, when it is withdrawn
-	guest    int
+	label  string
+	room   string
+	day    int // of those that this run asks for
+	nights int
+	phone  string
+	card   string
+	mode   string
+	cancel cancelWhen
+	after  time.Duration // of the answer or the completion, when it is given up
+	guest  int
+	rival  bool // somebody has the room before
+}
+
+// Days that this run asks for: few, so that some rooms are taken, and behind them
+// those of rentals that must not meet another.
+const (
+	sharedDays = 20
+	stay       = 3 // nights at most
+	period     = 60
+)
+
+// chorePlan is what somebody does with their own account.
+type chorePlan struct {
+	person int
+	verify bool // else the mail is asked for again
 }
 
 type leaverPlan struct {
@@ -67,7 +83,7 @@ type cancelWhen int
 const (
 	never cancelWhen = iota
 	soon             // at a moment while it may still be charged
-	paid             // once it is confirmed
+	paid             // once it is confirmed, or complete
 )
 
 // words are tags that posts share, in several spellings of the same.
@@ -79,9 +95,13 @@ func draw(n int, seed uint64) plan {
 	r := rand.New(rand.NewPCG(seed, 0))
 	var p plan
 	// Of many sagas few are sign-ups: a password hash bounds those.
-	people, posts, rentals, leavers := max(min(n/5, 60), 1), max(n*3/10, 1), n/6, min(n/15, 20)
+	people, posts, rentals, leavers := max(min(n/5, 60), 1), max(n/4, 1), n/6, min(n/15, 20)
+	chores := people / 4
 	for i := range people {
 		p.people = append(p.people, drawPerson(i))
+	}
+	for i := range chores {
+		p.chores = append(p.chores, chorePlan{person: people - 1 - i, verify: i%2 == 1})
 	}
 	for i := range leavers {
 		p.people = append(p.people, personPlan{"", "leaver"})
@@ -93,7 +113,7 @@ func draw(n int, seed uint64) plan {
 	for i := range posts {
 		p.posts = append(p.posts, drawPost(r, i, people))
 	}
-	for i := range max(n-people-posts-rentals-2*leavers, 1) {
+	for i := range max(n-people-chores-posts-rentals-2*leavers, 1) {
 		p.orders = append(p.orders, drawOrder(r, i, people))
 	}
 	r.Shuffle(len(p.posts), func(i, j int) { p.posts[i], p.posts[j] = p.posts[j], p.posts[i] })
@@ -183,20 +203,25 @@ func drawOrder(r *rand.Rand, i, people int) orderPlan {
 // drawRental draws one of few rooms and nights, so that some are taken.
 func drawRental(r *rand.Rand, i, people int) rentalPlan {
 	p := rentalPlan{
-		room: fmt.Sprintf("room-%d", 1+r.IntN(3)), day: r.IntN(20), nights: 1 + r.IntN(3), phone: "+49301234567", card: "tok_visa",
+		room: fmt.Sprintf("room-%d", 1+r.IntN(3)), day: r.IntN(sharedDays), nights: 1 + r.IntN(stay), phone: "+49301234567", card: "tok_visa",
 		mode: []string{"choreography", "manager"}[i%2], guest: r.IntN(people), after: time.Duration(r.IntN(800)) * time.Millisecond,
 	}
+	apart := sharedDays + stay + i*stay // nobody else's
 	switch {
 	case i < 2:
 		p.card, p.label = "tok_declined", "declined"
 	case i < 4:
-		p.withdraw, p.label = true, "withdrawn"
+		p.cancel, p.label = soon, "withdrawn"
 	case i < 6:
-		p.phone, p.label = "+49301230000", "a phone that refuses"
+		p.phone, p.day, p.label = "+49301230000", apart, "a phone that refuses"
 	case i < 8:
+		p.cancel, p.day, p.label = paid, apart, "canceled when complete"
+	case i < 10:
+		p.card, p.day, p.rival, p.label = "tok_refund_fails", apart, true, "taken, and its refund fails"
+	case i < 12:
 		p.card, p.label = "tok_timeout_after_charge", "tok_timeout_after_charge"
 	case r.IntN(5) == 0:
-		p.withdraw, p.label = true, "withdrawn"
+		p.cancel, p.label = soon, "withdrawn"
 	}
 	p.label = join(p.label, p.mode)
 	return p

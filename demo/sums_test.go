@@ -55,7 +55,7 @@ func TestMails(t *testing.T) {
 	}
 	ana := []*account{{AccountID: "a", Email: "ana@example.com"}, nil}
 	const sent, failed = "accounts.VerificationMailSent.v1", "accounts.VerificationMailFailed.v1"
-	to := func(status string) letter { return letter{"ana@example.com", "verification", status} }
+	to := func(status string) letter { return letter{To: "ana@example.com", Kind: "verification", Status: status} }
 	for name, c := range map[string]struct {
 		facts   []fact
 		letters []letter
@@ -67,8 +67,8 @@ func TestMails(t *testing.T) {
 		"lost":               {facts(sent), nil, 1},
 		"forgotten":          {facts(), nil, 1},
 		"not known of":       {facts(failed), []letter{to("succeeded")}, 1},
-		"of another kind":    {facts(sent), []letter{{"ana@example.com", "order-confirmed", "succeeded"}}, 2},
-		"to somebody else":   {facts(sent), []letter{to("succeeded"), {"bob@example.com", "verification", "succeeded"}}, 0},
+		"of another kind":    {facts(sent), []letter{{To: "ana@example.com", Kind: "order-confirmed", Status: "succeeded"}}, 2},
+		"to somebody else":   {facts(sent), []letter{to("succeeded"), {To: "bob@example.com", Kind: "verification", Status: "succeeded"}}, 0},
 		"two outcomes of it": {facts(sent, failed), []letter{to("succeeded")}, 1},
 	} {
 		if s := mailSum(c.facts, ana, c.letters); len(s.Wrong) != c.wrong {
@@ -118,7 +118,7 @@ func TestAPlanIsDrawnFromItsSeed(t *testing.T) {
 	}
 	for n := range 70 {
 		p := draw(n, 1)
-		if got := len(p.people) + len(p.posts) + len(p.orders) + len(p.rentals) + len(p.leavers); got != max(n, 3) {
+		if got := len(p.people) + len(p.chores) + len(p.posts) + len(p.orders) + len(p.rentals) + len(p.leavers); got != max(n, 3) {
 			t.Errorf("a plan of %d sagas has %d", n, got)
 		}
 	}

@@ -27,8 +27,8 @@ func demoCommand() (*cobra.Command, error) {
 	var output string
 	cmd := &cobra.Command{
 		Use: "demo", Short: "Drive a running system as clients would, and add up what came of it", Args: noArgs,
-		Long: "Signs people up, writes posts with pictures, orders, rents rooms, cancels and deletes, a share of it\n" +
-			"failing on purpose. Then prints saga by saga what happened, and adds up. It goes on when the system goes away for\n" +
+		Long: "Signs people up and has some verify their address, writes posts with pictures, orders, rents rooms, cancels\n" +
+			"and deletes, a share of it failing on purpose. Then prints saga by saga what happened, and adds up. It goes on when the system goes away for\n" +
 			"a while. Exit code 1: a sum does not add up; what is wrong stands below it.\n\n" +
 			"Staff is TROUPE_STAFF_TOKEN, or else what `troupe up` keeps in the data folder.",
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
@@ -51,6 +51,7 @@ func demoCommand() (*cobra.Command, error) {
 	f.Float64Var(&o.Rate, "rate", 0, "with --for: so many a second, after everybody has signed up")
 	f.DurationVar(&o.For, "for", time.Minute, "with --rate: for how long")
 	f.DurationVar(&o.Prompt, "prompt", 0, "by when 99 of 100 commands of each kind are to be answered, such as 800ms")
+	f.StringVar(&o.Mode, "mode", "", "of all rentals: choreography or manager (default half in each)")
 	f.IntVar(&o.Concurrency, "concurrency", 8, "clients at the same time")
 	f.Uint64Var(&o.Seed, "seed", 1, "draws what is done")
 	f.DurationVar(&o.Patience, "patience", time.Minute, "with a system that is away")
