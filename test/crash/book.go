@@ -1,18 +1,19 @@
 package main
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"slices"
 	"text/tabwriter"
 )
 
-// book is what has been done so far.
+// book is what has been done so far with a binary.
 type book struct {
+	Binary string  `json:"binary"` // its SHA-256
 	Rounds []round `json:"rounds"`
 
 	path string
@@ -26,11 +27,16 @@ type round struct {
 	Took  string   `json:"took"`
 }
 
-func openBook(path string) (*book, error) {
-	b := &book{path: path}
+// openBook opens the book of a binary: an empty one where it was another's.
+func openBook(path, binary string) (*book, error) {
+	code, err := os.ReadFile(binary)
+	if err != nil {
+		return nil, err
+	}
+	b := &book{}
 	body, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return b, nil
+		body, err = []byte("{}"), nil
 	}
 	if err == nil {
 		err = json.Unmarshal(body, b)
@@ -38,6 +44,10 @@ func openBook(path string) (*book, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
+	if sum := fmt.Sprintf("%x", sha256.Sum256(code)); b.Binary != sum {
+		b = &book{Binary: sum}
+	}
+	b.path = path
 	return b, nil
 }
 
@@ -54,9 +64,9 @@ func (b *book) add(r round) error {
 }
 
 // in finds the rounds in which the system died at a point.
-func (b *book) in(point string) (n int, wrong bool) {
+func (b *book) in(p point) (n int, wrong bool) {
 	for i, r := range b.Rounds {
-		if slices.Contains(r.Died, point) {
+		if slices.Contains(r.Died, p.String()) {
 			n, wrong = i+1, wrong || r.Wrong != ""
 		}
 	}
@@ -64,48 +74,46 @@ func (b *book) in(point string) (n int, wrong bool) {
 }
 
 // open are the points at which the system has not died yet.
-func (b *book) open(all []string, only *regexp.Regexp) (open []string) {
-	for _, p := range all {
-		if n, _ := b.in(p); n == 0 && only.MatchString(p) {
-			open = append(open, p)
-		}
-	}
-	return open
+func (b *book) open(all []point) []point {
+	return slices.DeleteFunc(slices.Clone(all), func(p point) bool {
+		n, _ := b.in(p)
+		return n > 0
+	})
 }
 
-func (b *book) wrong() error {
-	for _, r := range b.Rounds {
+// wrong is what keeps the run from being one that held.
+func (b *book) wrong(all []point) error {
+	var errs []error
+	for i, r := range b.Rounds {
 		if r.Wrong != "" {
-			return fmt.Errorf("round of seed %d: %s", r.Seed, r.Wrong)
+			errs = append(errs, fmt.Errorf("round %d: %s", i+1, r.Wrong))
 		}
 	}
-	return nil
+	if open := b.open(all); len(open) > 0 {
+		errs = append(errs, fmt.Errorf("%d points were not come to", len(open)))
+	}
+	return errors.Join(errs...)
 }
 
 // print shows point by point what came of it.
-func (b *book) print(out io.Writer, all []string, only *regexp.Regexp) error {
+func (b *book) print(out io.Writer, all []point) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "crash point\tround\tafter it")
-	died, held, most := 0, 0, 0
+	held := 0
 	for _, p := range all {
-		if !only.MatchString(p) {
-			continue
-		}
-		most++
 		switch n, wrong := b.in(p); {
 		case n == 0:
 			fmt.Fprintf(w, "%s\t-\tnot come to\n", p)
 		case wrong:
-			died++
 			fmt.Fprintf(w, "%s\t%d\tWRONG\n", p, n)
 		default:
-			died, held = died+1, held+1
+			held++
 			fmt.Fprintf(w, "%s\t%d\tall settled, nothing twice\n", p, n)
 		}
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(out, "%d of %d points died at, %d of them held, in %d rounds\n", died, most, held, len(b.Rounds))
+	_, err := fmt.Fprintf(out, "%d of %d points held, in %d rounds\n", held, len(all), len(b.Rounds))
 	return err
 }

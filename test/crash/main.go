@@ -3,7 +3,8 @@
 // settles, and nothing is done twice. It builds the binary with the tag
 // crashpoints, arms it with all points that are still to come, and starts it
 // again each time that it has died at one. What was done is kept in -dir, so that
-// an interrupted run goes on where it was.
+// an interrupted run goes on where it was; other code begins anew. It fails where
+// something is wrong, and where a point was not come to.
 package main
 
 import (
@@ -16,6 +17,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"syscall"
 	"time"
 
@@ -34,10 +36,10 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.dir, "dir", filepath.Join(os.TempDir(), "troupe-crash"), "data, logs and the book of what is done; a run goes on where it was")
-	flag.IntVar(&o.sagas, "sagas", 40, "sagas of a round of the demo")
+	flag.StringVar(&o.dir, "dir", filepath.Join(os.TempDir(), "troupe-crash"), "data, logs and the book of what is done; a run of the same code goes on where it was")
+	flag.IntVar(&o.sagas, "sagas", 72, "sagas of a round of the demo; it takes 72 to come to all that it does")
 	flag.IntVar(&o.deaths, "deaths", 12, "the system dies at most so often in a round")
-	flag.IntVar(&o.rounds, "misses", 3, "a point that so many rounds in a row do not come to is given up")
+	flag.IntVar(&o.rounds, "misses", 3, "give up the points that are left when so many rounds in a row, in each mode, come to none")
 	only := flag.String("only", "", "only points that match, such as ^capture-payment:")
 	flag.DurationVar(&o.within, "within", 20*time.Minute, "stop after this long; the next run goes on")
 	flag.Parse()
@@ -50,15 +52,29 @@ func main() {
 	}
 }
 
-// points are the places where the consumers of the flow may die: as
-// TROUPE_CRASH_AT takes them. An effect commits twice, when its event comes and
-// when its call has ended.
-func points(flow *choreo.Flow) (all []string) {
+// modes are those of rentals. A round of the demo rents in one of them.
+var modes = []string{"choreography", "manager"}
+
+// point is a place where a consumer may die: At is as TROUPE_CRASH_AT takes it.
+type point struct {
+	At   string
+	Mode string // of the rentals it is tried in; empty: it is one in either
+}
+
+// String is how the book knows it.
+func (p point) String() string {
+	if p.Mode == "" {
+		return p.At
+	}
+	return p.At + " by " + p.Mode
+}
+
+// points are the places where the consumers of the flow may die. An effect commits
+// twice, when its event comes and when its call has ended. A consumer that takes
+// part in rentals of both modes dies in each.
+func points(flow *choreo.Flow) (all []point) {
 	for _, c := range flow.Consumers() {
-		effect := false
-		for _, r := range c.Rules() {
-			effect = effect || r.Effect != nil
-		}
+		effect := slices.ContainsFunc(c.Rules(), func(r *choreo.Rule) bool { return r.Effect != nil })
 		at := []string{"before-commit:1", "after-commit:1"}
 		if effect {
 			at = append(at, "before-intent:1", "after-intent:1", "after-call:1", "before-commit:2", "after-commit:2")
@@ -66,8 +82,14 @@ func points(flow *choreo.Flow) (all []string) {
 		if len(c.Topics()) > 0 && !c.Local() {
 			at = append(at, "before-mark:1")
 		}
-		for _, point := range at {
-			all = append(all, c.Name+":"+point)
+		in := []string{""}
+		if slices.Contains(c.Topics(), "rentals") && slices.Contains(c.Topics(), "rentals-commands") {
+			in = modes
+		}
+		for _, mode := range in {
+			for _, where := range at {
+				all = append(all, point{c.Name + ":" + where, mode})
+			}
 		}
 	}
 	return all
@@ -81,37 +103,39 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	b, err := openBook(filepath.Join(o.dir, "book.json"))
-	if err != nil {
-		return err
-	}
 	binary := filepath.Join(o.dir, "troupe")
-	build := exec.CommandContext(ctx, "go", "build", "-tags", "crashpoints", "-o", binary, "./cmd/troupe")
+	// Without the commit in it, the same code is the same binary.
+	build := exec.CommandContext(ctx, "go", "build", "-tags", "crashpoints", "-buildvcs=false", "-o", binary, "./cmd/troupe")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		return fmt.Errorf("building the binary: %w", err)
+	}
+	b, err := openBook(filepath.Join(o.dir, "book.json"), binary)
+	if err != nil {
+		return err
 	}
 	s, err := newSystem(o.dir, binary)
 	if err != nil {
 		return err
 	}
+	all := slices.DeleteFunc(points(flow), func(p point) bool { return !o.only.MatchString(p.String()) })
 	deadline := time.Now().Add(o.within)
-	for missed := 0; missed < o.rounds && ctx.Err() == nil && time.Now().Before(deadline); {
-		open := b.open(points(flow), o.only)
+	for missed := 0; missed < o.rounds*len(modes) && ctx.Err() == nil && time.Now().Before(deadline); {
+		open := b.open(all)
 		if len(open) == 0 {
 			break
 		}
-		came, err := s.round(ctx, o, b, open)
+		came, err := s.round(ctx, o, b, open, modes[len(b.Rounds)%len(modes)])
 		if err != nil {
-			return errors.Join(err, b.print(os.Stdout, points(flow), o.only))
+			return errors.Join(err, b.print(os.Stdout, all))
 		}
 		missed++
 		if came > 0 {
 			missed = 0
 		}
 	}
-	if err := b.print(os.Stdout, points(flow), o.only); err != nil {
+	if err := b.print(os.Stdout, all); err != nil {
 		return err
 	}
-	return b.wrong()
+	return b.wrong(all)
 }

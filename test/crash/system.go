@@ -45,22 +45,31 @@ func newSystem(dir, binary string) (*system, error) {
 
 func (s *system) address(i int) string { return "127.0.0.1:" + strconv.Itoa(s.ports[i]) }
 
-// round runs one demo over a system that dies at the points that are open. It
-// tells at how many it died.
-func (s *system) round(ctx context.Context, o options, b *book, open []string) (came int, err error) {
+// round runs one demo, its rentals in the mode, over a system that dies at the
+// points that are open. It tells at how many it died.
+func (s *system) round(ctx context.Context, o options, b *book, open []point, mode string) (came int, err error) {
 	began := time.Now()
 	ctx, cancel := context.WithCancel(ctx)
 	s.died = nil
+	armed := map[string]string{} // what the book knows them as
+	for _, p := range open {
+		if p.Mode == "" || p.Mode == mode {
+			armed[p.At] = p.String()
+		}
+	}
 	lives := make(chan error, 1)
-	go func() { lives <- s.live(ctx, open, o.deaths) }()
+	go func() { lives <- s.live(ctx, armed, o.deaths) }()
 	r := round{Seed: uint64(len(b.Rounds) + 1)}
-	out, failed := s.demo(ctx, o, r.Seed)
+	out, failed := s.demo(ctx, o, r.Seed, mode)
 	interrupted := ctx.Err() != nil
 	cancel()
 	if err := <-lives; err != nil {
 		return 0, err
 	}
-	r.Died, r.Took = s.died, time.Since(began).Round(time.Second).String()
+	for _, at := range s.died {
+		r.Died = append(r.Died, armed[at])
+	}
+	r.Took = time.Since(began).Round(time.Second).String()
 	if interrupted {
 		return 0, context.Canceled
 	}
@@ -68,14 +77,14 @@ func (s *system) round(ctx context.Context, o options, b *book, open []string) (
 		r.Wrong = failed.Error()
 		fmt.Fprintf(os.Stderr, "%s\n", out)
 	}
-	fmt.Fprintf(os.Stderr, "round %d: died %d times in %s: %s%s\n", r.Seed, len(r.Died), r.Took, strings.Join(r.Died, " "), r.Wrong)
+	fmt.Fprintf(os.Stderr, "round %d, rentals by %s: died %d times in %s: %s %s\n", r.Seed, mode, len(r.Died), r.Took, strings.Join(r.Died, ", "), r.Wrong)
 	return len(r.Died), b.add(r)
 }
 
 // demo drives the system, and waits for every saga to settle.
-func (s *system) demo(ctx context.Context, o options, seed uint64) ([]byte, error) {
+func (s *system) demo(ctx context.Context, o options, seed uint64, mode string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, s.binary, "demo", "--url", "http://"+s.address(0), "--data", s.data(), "--sagas", strconv.Itoa(o.sagas),
-		"--seed", strconv.FormatUint(seed, 10), "--patience", "2m", "--wait", "4m")
+		"--mode", mode, "--seed", strconv.FormatUint(seed, 10), "--patience", "2m", "--wait", "4m")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	for { // the secrets of the data folder are made by the first life
@@ -96,7 +105,7 @@ func (s *system) data() string { return filepath.Join(s.dir, "data") }
 
 // live runs the system until ctx ends, armed with the points that it has not died
 // at, and unarmed once it has died often enough.
-func (s *system) live(ctx context.Context, open []string, most int) error {
+func (s *system) live(ctx context.Context, open map[string]string, most int) error {
 	log, err := os.OpenFile(filepath.Join(s.dir, "up.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -104,19 +113,19 @@ func (s *system) live(ctx context.Context, open []string, most int) error {
 	defer log.Close() //nolint:errcheck // a log
 	for ctx.Err() == nil {
 		var armed []string
-		for _, p := range open {
-			if !slices.Contains(s.died, p) && len(s.died) < most {
-				armed = append(armed, p)
+		for at := range open {
+			if !slices.Contains(s.died, at) && len(s.died) < most {
+				armed = append(armed, at)
 			}
 		}
-		point, err := s.once(ctx, log, strings.Join(armed, ","))
+		at, err := s.once(ctx, log, strings.Join(armed, ","))
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case point == "":
+		case at == "":
 			return fmt.Errorf("the system ended by itself, see %s: %w", log.Name(), err)
 		}
-		s.died = append(s.died, point)
+		s.died = append(s.died, at)
 	}
 	return nil
 }
