@@ -95,6 +95,20 @@ func SignUp(ctx context.Context, tx *choreo.Tx, p Person, passwordHash []byte) (
 	return a, a.Save(ctx, tx)
 }
 
+// Free is ErrTaken where the address has an account already. SignUp alone decides:
+// of those who sign up at the same time all may find it free.
+func (p Person) Free(ctx context.Context, q Querier) error {
+	var taken bool
+	err := q.QueryRowContext(ctx, `select exists (select from accounts where email = $1)`, p.Email).Scan(&taken)
+	if err != nil {
+		return fmt.Errorf("looking whether an address is free: %w", err)
+	}
+	if taken {
+		return ErrTaken
+	}
+	return nil
+}
+
 // Load locks the account and reads it, also one that is erased. ErrNotFound
 // where there is none.
 func Load(ctx context.Context, tx *choreo.Tx, accountID string) (*Account, error) {

@@ -44,12 +44,18 @@ func CheckPassword(field, password string) error {
 }
 
 // Hash is the bcrypt hash of a password that CheckPassword has passed. It
-// waits for its turn until ctx ends.
-func (p *Passwords) Hash(ctx context.Context, password string) ([]byte, error) {
+// waits for its turn until ctx ends, and then asks needed, which may be nil,
+// whether the hash is of use: its error is returned, and costs no hash.
+func (p *Passwords) Hash(ctx context.Context, password string, needed func(context.Context) error) ([]byte, error) {
 	if err := p.enter(ctx); err != nil {
 		return nil, err
 	}
 	defer p.leave()
+	if needed != nil {
+		if err := needed(ctx); err != nil {
+			return nil, err
+		}
+	}
 	hash, err := bcrypt.GenerateFromPassword([]byte(norm.NFC.String(password)), passwordCost)
 	if err != nil {
 		return nil, fmt.Errorf("hashing a password: %w", err)

@@ -25,7 +25,7 @@ func TestPasswords(t *testing.T) {
 	t.Parallel()
 	p := NewPasswords()
 	long := strings.Repeat("x", 72)
-	hash, err := p.Hash(t.Context(), long)
+	hash, err := p.Hash(t.Context(), long, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,6 +48,21 @@ func TestPasswords(t *testing.T) {
 	}
 }
 
+// A hash that turns out to be of no use is not made, and its turn passes on.
+func TestAHashThatNobodyNeedsIsNotMade(t *testing.T) {
+	t.Parallel()
+	p, taken := NewPasswords(), errors.New("taken")
+	for range cap(p.slots) + 1 {
+		hash, err := p.Hash(t.Context(), "correct horse", func(context.Context) error { return taken })
+		if !errors.Is(err, taken) || hash != nil {
+			t.Fatalf("%q, %v", hash, err)
+		}
+	}
+	if hash, err := p.Hash(t.Context(), "correct horse", func(context.Context) error { return nil }); err != nil || len(hash) == 0 {
+		t.Errorf("one that is needed: %q, %v", hash, err)
+	}
+}
+
 func TestPasswordsWaitNoLongerThanTheRequest(t *testing.T) {
 	t.Parallel()
 	p := NewPasswords()
@@ -56,7 +71,7 @@ func TestPasswordsWaitNoLongerThanTheRequest(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := p.Hash(ctx, "correct horse"); !errors.Is(err, context.Canceled) {
+	if _, err := p.Hash(ctx, "correct horse", nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("Hash: %v", err)
 	}
 	if _, err := p.Match(ctx, nil, "correct horse"); !errors.Is(err, context.Canceled) {
