@@ -2,10 +2,15 @@ package api_test
 
 import (
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"troupe/api"
+	"troupe/providers/blobs"
 )
 
 func TestTemporaryFilesExpire(t *testing.T) {
@@ -38,6 +43,43 @@ func TestTemporaryFilesExpire(t *testing.T) {
 	if n := r.count(`select count(*) from attachments where attachment_id = any (string_to_array($1, ','))`,
 		strings.Join([]string{young.AttachmentID, used.AttachmentID}, ",")); n != 2 {
 		t.Errorf("%d rows are left, want two", n)
+	}
+}
+
+// Where the store has no rule, the temporary objects go too that no file needs: of
+// files that stand in a post, and of uploads that never ended.
+func TestTemporaryObjectsThatNobodyNeedsAreSwept(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	store, err := blobs.Open(t.Context(), "file://"+dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	r := start(t, func(o *api.Options) { o.Blobs = store })
+	_, token := r.signedIn("ana@example.com")
+	moved, recent, temporary := r.uploaded(token, "moved.png", pixel), r.uploaded(token, "recent.png", pixel), r.uploaded(token, "temporary.png", pixel)
+	if _, err := r.db.Pool().Exec(`update attachments set post_id = 'p' where attachment_id in ($1, $2)`, moved.AttachmentID, recent.AttachmentID); err != nil {
+		t.Fatal(err)
+	}
+	key := func(a attachmentBody) string { return strings.TrimPrefix(a.URL, "/") }
+	const orphan = "files/temp/01890000-0000-7000-8000-000000000000/orphan.png"
+	if err := store.Put(t.Context(), orphan, "image/png", strings.NewReader(pixel)); err != nil {
+		t.Fatal(err)
+	}
+	then := time.Now().Add(-49 * time.Hour)
+	for _, k := range []string{key(moved), key(temporary), orphan} {
+		if err := os.Chtimes(filepath.Join(dir, filepath.FromSlash(k)), then, then); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := r.api.ExpireAttachments(t.Context()); err != nil || n != 0 {
+		t.Fatalf("%d attachments expired, %v; want none", n, err)
+	}
+	for k, want := range map[string]bool{key(moved): false, key(recent): true, key(temporary): true, orphan: false} {
+		if there, err := store.Exists(t.Context(), k); err != nil || there != want {
+			t.Errorf("%s is there: %t, %v; want %t", k, there, err, want)
+		}
 	}
 }
 

@@ -61,3 +61,10 @@ func Expire(ctx context.Context, tx *choreo.Tx, id string) error {
 	tx.Emit(events.AttachmentExpired{AttachmentID: id})
 	return nil
 }
+
+// NeedsTemp tells whether the temporary object under a key is still the file's:
+// not where a post has it in its folder, or there is no such file.
+func NeedsTemp(ctx context.Context, q Querier, key string) (bool, error) {
+	found, err := List(ctx, q, []string{idOf("/" + key)})
+	return err == nil && len(found) > 0 && found[0].PostID == "", err
+}

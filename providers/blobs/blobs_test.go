@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"troupe/providers/blobs"
 )
@@ -246,6 +247,36 @@ func TestCopyWhileRead(t *testing.T) {
 			})
 		}
 		all.Wait()
+	})
+}
+
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, s *blobs.Store, prefix string) {
+		for _, key := range []string{"old/1/a", "old/2/b.attrs", "old/3/spared", "other/4"} {
+			put(t, s, prefix+key, "text/plain", key)
+		}
+		none := func(string) (bool, error) { return false, nil }
+		if n, err := s.Sweep(t.Context(), prefix+"old/", time.Now().Add(-time.Hour), none); n != 0 || err != nil {
+			t.Errorf("of objects that are young %d were swept, %v", n, err)
+		}
+		failing := errors.New("cannot say")
+		if n, err := s.Sweep(t.Context(), prefix+"old/", time.Now().Add(time.Hour), func(string) (bool, error) { return false, failing }); n != 0 || !errors.Is(err, failing) {
+			t.Errorf("where nobody can say what to spare %d were swept, %v", n, err)
+		}
+		n, err := s.Sweep(t.Context(), prefix+"old/", time.Now().Add(time.Hour), func(key string) (bool, error) {
+			return strings.HasSuffix(key, "spared"), nil
+		})
+		if n != 2 || err != nil {
+			t.Errorf("%d were swept, %v; want two", n, err)
+		}
+		for key, want := range map[string]string{
+			"old/1/a": "absent", "old/2/b.attrs": "absent", "old/3/spared": "text/plain old/3/spared", "other/4": "text/plain other/4",
+		} {
+			if got := content(t, s, prefix+key); got != want {
+				t.Errorf("%s is %s; want %s", key, got, want)
+			}
+		}
 	})
 }
 
