@@ -10,6 +10,7 @@ import (
 	"reflect"
 
 	"troupe/choreo"
+	"troupe/choreo/saga"
 	"troupe/domain/account"
 	"troupe/domain/idempotency"
 )
@@ -18,7 +19,8 @@ import (
 type do func(context.Context, *choreo.Tx) error
 
 // command runs a command of the domain and makes its answer, in one transaction:
-// what s.reader gives reads it. With an Idempotency-Key that answer is stored
+// what s.reader gives reads it. One that changed nothing is answered with the fact
+// of the command that did it before. With an Idempotency-Key that answer is stored
 // there too, and a request that comes again gets it and does nothing.
 func command[O any](ctx context.Context, s *Server, name string, fn do,
 	answer func(context.Context, choreo.Receipt) (*O, error)) (out *O, err error) {
@@ -29,7 +31,12 @@ func command[O any](ctx context.Context, s *Server, name string, fn do,
 				return err
 			}
 		}
-		tx.Last(func(ctx context.Context, r choreo.Receipt) error {
+		tx.Last(func(ctx context.Context, r choreo.Receipt) (err error) {
+			if r.EventID == "" {
+				if r.EventID, err = saga.Asked(ctx, tx, tx.Saga()); err != nil {
+					return err
+				}
+			}
 			if out, err = answer(context.WithValue(ctx, readerKey{}, reader(tx)), r); err != nil || key == nil {
 				return err
 			}

@@ -220,8 +220,9 @@ func TestCancelOrder(t *testing.T) {
 	}
 
 	again := r.do("POST", "/orders/"+id+"/cancellation", token, nil).is(http.StatusAccepted)
-	if again.header.Get("Troupe-Saga") != saga || again.header.Get("Location") != "/sagas/"+saga {
-		t.Errorf("again: receipt %v, want saga %s", again.header, saga)
+	if again.header.Get("Troupe-Saga") != saga || again.header.Get("Location") != "/sagas/"+saga ||
+		again.header.Get("Troupe-Event") != got.header.Get("Troupe-Event") {
+		t.Errorf("again: receipt %v, want that of the first, %v", again.header, got.header)
 	}
 	if facts := r.facts(id); len(facts) != 2 {
 		t.Errorf("again: facts %v", facts)

@@ -109,6 +109,7 @@ func (a *Account) stays() error {
 func (a *Account) RequestDeletion(tx *choreo.Tx) (saga string, err error) {
 	switch a.State {
 	case Closing:
+		tx.JoinSaga(a.closing.saga)
 		return a.closing.saga, nil
 	case Erased:
 		return "", ErrNotFound
