@@ -237,21 +237,40 @@ func (s *system) mails(t *testing.T, to, kind, status string) (list []mailItem) 
 	return list
 }
 
+// account is what the payment provider did for one order or rental.
+type account struct {
+	charges, refunds int
+	kept             int64
+}
+
+// isGivenBack tells whether nothing was taken, or was given back, once.
+func (a account) isGivenBack() bool { return a.kept == 0 && a.charges <= 1 && a.refunds == a.charges }
+
+// ledger is what the payment provider did, by order or rental.
+func (s *system) ledger(t *testing.T) map[string]account {
+	t.Helper()
+	all := map[string]account{}
+	for _, p := range get[struct{ Items []paymentItem }](t, s, "/sandbox/payments").Items {
+		if p.Status != "succeeded" {
+			continue
+		}
+		a := all[p.Reference]
+		switch p.Kind {
+		case "charge":
+			a.charges, a.kept = a.charges+1, a.kept+p.Amount
+		case "refund":
+			a.refunds, a.kept = a.refunds+1, a.kept-p.Amount
+		}
+		all[p.Reference] = a
+	}
+	return all
+}
+
 // payments counts what was done for an order.
 func (s *system) payments(t *testing.T, orderID string) (charges, refunds int, kept int64) {
 	t.Helper()
-	for _, p := range get[struct{ Items []paymentItem }](t, s, "/sandbox/payments").Items {
-		if p.Reference != orderID || p.Status != "succeeded" {
-			continue
-		}
-		switch p.Kind {
-		case "charge":
-			charges, kept = charges+1, kept+p.Amount
-		case "refund":
-			refunds, kept = refunds+1, kept-p.Amount
-		}
-	}
-	return charges, refunds, kept
+	a := s.ledger(t)[orderID]
+	return a.charges, a.refunds, a.kept
 }
 
 // settled waits until nothing more is expected in the saga.

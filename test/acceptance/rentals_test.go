@@ -3,9 +3,7 @@ package acceptance
 import (
 	"flag"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,10 +14,7 @@ import (
 // guestPhone is looked for wherever nothing personal may be.
 const guestPhone = "+4915147110815"
 
-var (
-	rivals  = flag.Int("rivals", 24, "how many want one room for one night at the same time")
-	moments = flag.Int("moments", 1, "how often things are taken back at twenty random moments of their sagas")
-)
+var rivals = flag.Int("rivals", 24, "how many want one room for one night at the same time")
 
 type rentalBody struct {
 	RentalID, RoomID, From, To, State, Reason, RefundStatus, SMS string
@@ -266,49 +261,6 @@ func (s shared) manyWantOneRoom(t *testing.T) {
 	}
 	if held != 1 {
 		t.Errorf("%d of %d hold the room", held, len(all))
-	}
-}
-
-// Rentals and orders are taken back at twenty random moments of their sagas, again
-// and again: states and money are as they say. -moments=100 for the full number.
-func (s shared) takenBackAtAnyMoment(t *testing.T) {
-	t.Parallel()
-	guest := s.join(t, "guest")
-	var wg sync.WaitGroup
-	for round := range *moments {
-		for moment := range 20 {
-			wg.Go(func() {
-				// Most moments lie where something happens; a few when it is over.
-				wait := time.Duration(rand.Int64N(int64(15*time.Millisecond) * int64(moment+1)))
-				mode := modes[(round+moment)%2]
-				from, to := s.night()
-				r := s.rent(t, guest, rentalRequest(mode, "tok_visa", from, to))
-				order, orderSaga := s.place(t, guest, "tok_visa")
-				<-time.After(wait)
-				s.call(t, http.StatusAccepted, http.MethodDelete, "/rentals/"+r.id, guest.token, nil)
-				s.cancel(t, guest, order)
-
-				g := s.settled(t, r.saga)
-				got := s.rental(t, r.id)
-				charges, refunds, kept := s.payments(t, r.id)
-				if got.State != "withdrawn" || kept != 0 || got.Captured != got.Refunded || charges > 1 || refunds != charges ||
-					!slices.Contains([]string{"completed", "none"}, got.RefundStatus) || (got.RefundStatus == "completed") != (charges == 1) ||
-					g.Outcome != "undone" || len(g.Owed) > 0 {
-					t.Errorf("withdrawn after %s by %s: %d charges, %d refunds of %+v, outcome %s", wait, mode, charges, refunds, got, g.Outcome)
-				}
-				if n := s.count(t, `select count(*) from room_nights where rental_id = $1`, r.id); n != 0 {
-					t.Errorf("withdrawn after %s by %s, it holds its room", wait, mode)
-				}
-				s.settled(t, orderSaga)
-				o := s.order(t, order)
-				charges, refunds, kept = s.payments(t, order)
-				if o.State != "canceled" || kept != 0 || o.Captured != o.Refunded || charges > 1 || refunds != charges ||
-					(o.RefundStatus == "completed") != (charges == 1) {
-					t.Errorf("canceled after %s: %d charges, %d refunds of %+v", wait, charges, refunds, o)
-				}
-			})
-		}
-		wg.Wait()
 	}
 }
 

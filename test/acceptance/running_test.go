@@ -50,7 +50,7 @@ func TestARunningSystem(t *testing.T) {
 		t.Run("many sign up with one address", s.manySignUpsWithOneAddress)
 		t.Run("many posts have the same ten tags", s.manyPostsWithTheSameTags)
 		t.Run("many want one room for one night", s.manyWantOneRoom)
-		t.Run("rentals and orders are taken back at any moment", s.takenBackAtAnyMoment)
+		t.Run("orders, posts and rentals are taken back at any moment", s.takenBackAtAnyMoment)
 	})
 	if t.Failed() {
 		return // the rest is about all that was done above
