@@ -47,6 +47,10 @@ verify: ## the flow is sound, what follows from it is as it says, and no fact ch
 	$(GO) run ./cmd/troupe flow generate --check
 	$(GO) run ./cmd/troupe schemas diff
 
+.PHONY: flow-cuts
+flow-cuts: ## delete each .Undoes, .GivesUp and .Within from the flow's source, one at a time: flow check has to find it (CUTS='-only GivesUp -j 4')
+	$(GO) run ./test/flowcuts $(CUTS)
+
 .PHONY: test-deploy
 test-deploy: ## what is generated, by its own tools: Kubernetes and KEDA types, kustomize, promtool, AsyncAPI and Mermaid parsers
 	cd test/deploy && $(GO) test -count=1 ./...
