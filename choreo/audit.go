@@ -3,6 +3,7 @@ package choreo
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"fmt"
 	"time"
 )
@@ -28,9 +29,13 @@ func AsOperator(ctx context.Context, who string) context.Context {
 // Audit leaves a line of what an operator does, in the transaction that does it.
 // It holds no data of events.
 func (u *Unit) Audit(ctx context.Context, action, target string, count int64, detail string) error {
+	return audit(ctx, u.sql, u.now, action, target, count, detail)
+}
+
+func audit(ctx context.Context, tx *sql.Tx, at time.Time, action, target string, count int64, detail string) error {
 	who, _ := ctx.Value(operatorKey{}).(string)
-	_, err := u.sql.ExecContext(ctx, `insert into choreo.audit (at, who, action, target, count, detail) values ($1, $2, $3, $4, $5, $6)`,
-		u.now, cmp.Or(who, "unnamed"), action, target, count, detail)
+	_, err := tx.ExecContext(ctx, `insert into choreo.audit (at, who, action, target, count, detail) values ($1, $2, $3, $4, $5, $6)`,
+		at, cmp.Or(who, "unnamed"), action, target, count, detail)
 	if err != nil {
 		return fmt.Errorf("writing the audit: %w", err)
 	}

@@ -66,7 +66,7 @@ func TestWhatAnEarlierSourceLeftInTheLogComesFirst(t *testing.T) {
 		old.Emit("toss", tossed{"c", n})
 	}
 	relayed(old, false)
-	if _, err := choreo.NewEpoch(t.Context(), pool); err != nil {
+	if _, _, err := choreo.NewEpoch(t.Context(), pool, true); err != nil {
 		t.Fatal(err)
 	}
 	db, err := choreo.Open(t.Context(), pool, old.DB.Flow(), choreo.Options{})

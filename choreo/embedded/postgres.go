@@ -313,3 +313,15 @@ func ensurePassword(path string, as account) (string, error) {
 	}
 	return password, os.Rename(tmp, path)
 }
+
+// Running is the connection string of the private Postgres that another process
+// runs in the Dir; false where none answers there.
+func Running(dir string) (url string, runs bool) {
+	d := dataDir(filepath.Join(dir, "data"))
+	pid, state := d.pidFile()
+	password, err := os.ReadFile(filepath.Join(dir, "password"))
+	if err != nil || state != "ready" || !d.serves(pid) {
+		return "", false
+	}
+	return connURL(d.port(), strings.TrimSpace(string(password)), database), true
+}

@@ -91,13 +91,29 @@ func (d dataDir) command(as account, program, flag string) (_ *exec.Cmd, closeFi
 // pidFile reads what the server notes about itself: its pid and "starting",
 // "stopping", "ready" or "standby". It is 0 and "" when there is no such file.
 func (d dataDir) pidFile() (pid int, state string) {
-	b, _ := os.ReadFile(filepath.Join(string(d), "postmaster.pid"))
-	lines := strings.Split(string(b), "\n")
-	pid, _ = strconv.Atoi(strings.TrimSpace(lines[0]))
+	lines := d.notes()
+	pid, _ = strconv.Atoi(lines[0])
 	if len(lines) > 7 {
-		state = strings.TrimSpace(lines[7])
+		state = lines[7]
 	}
 	return pid, state
+}
+
+// port is where the server listens that is ready.
+func (d dataDir) port() (port int) {
+	if lines := d.notes(); len(lines) > 3 {
+		port, _ = strconv.Atoi(lines[3])
+	}
+	return port
+}
+
+func (d dataDir) notes() []string {
+	b, _ := os.ReadFile(filepath.Join(string(d), "postmaster.pid"))
+	lines := strings.Split(string(b), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimSpace(lines[i])
+	}
+	return lines
 }
 
 // mark is the cluster_name of a server on this directory. Postgres shows it in

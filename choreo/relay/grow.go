@@ -52,7 +52,10 @@ func Grow(ctx context.Context, db *choreo.DB, c broker.Config, topic string, par
 	if err := broker.GrowTopic(ctx, c, topic, partitions); err != nil {
 		return err
 	}
-	_, err = db.Pool().ExecContext(ctx, `update choreo.topics set partitions = $2, held_until = null where topic = $1`, topic, partitions)
+	err = db.InUnit(ctx, func(ctx context.Context, u *choreo.Unit) error {
+		_, err := u.SQL().ExecContext(ctx, `update choreo.topics set partitions = $2, held_until = null where topic = $1`, topic, partitions)
+		return errors.Join(err, u.Audit(ctx, "topics grow", topic, int64(partitions), fmt.Sprintf("from %d partitions", counts[topic])))
+	})
 	if err != nil {
 		return fmt.Errorf("writing down the partitions of %s (run `troupe topics apply` to make up for it): %w", topic, err)
 	}

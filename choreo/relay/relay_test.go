@@ -342,13 +342,13 @@ func TestARewoundDatabaseIsRefusedUntilItHasANewSource(t *testing.T) {
 	if n, err := rewound.Collect(t.Context()); !errors.Is(err, relay.ErrStandby) {
 		t.Errorf("a relay that refuses has collected %d facts of the lost timeline as foreign: %v", n, err)
 	}
-	if _, err := choreo.NewEpoch(t.Context(), s.DB.Pool()); !errors.Is(err, choreo.ErrRelayActive) {
+	if _, _, err := choreo.NewEpoch(t.Context(), s.DB.Pool(), true); !errors.Is(err, choreo.ErrRelayActive) {
 		t.Errorf("a new source while a relay is active: %v", err)
 	}
 	if _, err := s.DB.Pool().Exec(`delete from choreo.leases`); err != nil {
 		t.Fatal(err)
 	}
-	source, err := choreo.NewEpoch(t.Context(), s.DB.Pool())
+	_, source, err := choreo.NewEpoch(t.Context(), s.DB.Pool(), true)
 	if err != nil {
 		t.Fatal(err)
 	}

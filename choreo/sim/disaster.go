@@ -153,7 +153,7 @@ func (s *Sim) newSource(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	source, err := choreo.NewEpoch(ctx, pool)
+	_, source, err := choreo.NewEpoch(ctx, pool, true)
 	return source, errors.Join(err, pool.Close())
 }
 

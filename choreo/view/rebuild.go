@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -47,35 +48,35 @@ type rebuild struct {
 // and puts them in their place once they hold all that those do: in one moment,
 // in which a reader sees the one or the other, with nothing missed and nothing
 // twice while events go on. Killed half-way it leaves the live view as it is, and
-// can be run again.
-func Rebuild(ctx context.Context, db *choreo.DB, v *choreo.ViewLine, told Progress) (err error) {
+// can be run again. It tells how many events it took.
+func Rebuild(ctx context.Context, db *choreo.DB, v *choreo.ViewLine, told Progress) (events int64, err error) {
 	r := &rebuild{db: db, view: v, home: db.ViewsHome().Pool(), holder: uuid.NewString(), told: told}
 	if err := r.hold(ctx); err != nil {
-		return err
+		return 0, err
 	}
 	defer func() { err = errors.Join(err, r.release(context.WithoutCancel(ctx))) }()
 	if err := r.begin(ctx); err != nil {
-		return err
+		return 0, err
 	}
 	r.follow()
 	for range swapsTried {
 		if err := r.catchUp(ctx); err != nil {
-			return err
+			return 0, err
 		}
 		swapped, err := r.swap(ctx)
 		if swapped {
-			return r.dropOld(ctx)
+			return r.events, errors.Join(r.audit(ctx), r.dropOld(ctx))
 		}
 		if err != nil && !choreo.IsInfrastructure(err) || ctx.Err() != nil {
-			return err
+			return 0, err
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return 0, ctx.Err()
 		case <-time.After(betweenSwaps):
 		}
 	}
-	return fmt.Errorf("rebuilding %s: events come faster than they can be taken; try again when there are fewer", v.Name)
+	return 0, fmt.Errorf("rebuilding %s: events come faster than they can be taken; try again when there are fewer", v.Name)
 }
 
 // name is that of what fills the new tables.
@@ -229,6 +230,14 @@ func (r *rebuild) exchange(ctx context.Context, tx *sql.Tx) error {
 	_, err := tx.ExecContext(ctx, `insert into choreo.views (view, tables) values ($1, $2)
 		on conflict (view) do update set tables = excluded.tables`, r.view.Name, r.view.Tables)
 	return err
+}
+
+// audit leaves its line beside the log, which may be another database than that of
+// the view: so not in the transaction of the swap.
+func (r *rebuild) audit(ctx context.Context) error {
+	return r.db.InUnit(ctx, func(ctx context.Context, u *choreo.Unit) error {
+		return u.Audit(ctx, "views rebuild", r.view.Name, r.events, "events of "+strings.Join(r.view.Topics(), ", "))
+	})
 }
 
 // dropOld drops the tables that were live. It waits for those who read them, and

@@ -93,7 +93,7 @@ func TestARebuiltViewIsTheLiveOneUnderTraffic(t *testing.T) {
 		for rebuilds := 0; rebuilds < 3 || done.Load() < coins*each; rebuilds++ {
 			var events int64
 			before := g.counted()
-			if err := view.Rebuild(t.Context(), g.DB, v, func(n int64) { events = n }); err != nil {
+			if _, err := view.Rebuild(t.Context(), g.DB, v, func(n int64) { events = n }); err != nil {
 				t.Fatal(err)
 			}
 			if events < int64(before) {
@@ -107,7 +107,7 @@ func TestARebuiltViewIsTheLiveOneUnderTraffic(t *testing.T) {
 		if got := g.told(); !slices.Equal(got, whole()) {
 			t.Errorf("after rebuilding under traffic: %v", got)
 		}
-		if err := view.Rebuild(t.Context(), g.DB, v, nil); err != nil {
+		if _, err := view.Rebuild(t.Context(), g.DB, v, nil); err != nil {
 			t.Fatal(err)
 		}
 		if got := g.told(); !slices.Equal(got, whole()) {
@@ -132,7 +132,7 @@ func TestARebuildThatWasKilledIsRunAgain(t *testing.T) {
 	choreotest.Eventually(t, "all is counted", func() bool { return g.counted() == coins*each })
 	v := g.DB.Flow().View("coin-tally")
 	ctx, kill := context.WithCancel(t.Context())
-	err := view.Rebuild(ctx, g.DB, v, func(int64) { kill() })
+	_, err := view.Rebuild(ctx, g.DB, v, func(int64) { kill() })
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("a rebuild that was killed ends with %v", err)
 	}
@@ -145,13 +145,13 @@ func TestARebuildThatWasKilledIsRunAgain(t *testing.T) {
 	if _, err := g.views.Exec(`insert into choreo.leases values ('rebuild coin-tally', 'somebody', choreo.troupe_now() + interval '1 minute')`); err != nil {
 		t.Fatal(err)
 	}
-	if err := view.Rebuild(t.Context(), g.DB, v, nil); !errors.Is(err, view.ErrRebuilding) {
+	if _, err := view.Rebuild(t.Context(), g.DB, v, nil); !errors.Is(err, view.ErrRebuilding) {
 		t.Errorf("beside another rebuild: %v", err)
 	}
 	if _, err := g.views.Exec(`update choreo.leases set until = choreo.troupe_now() - interval '1 second' where holder = 'somebody'`); err != nil {
 		t.Fatal(err)
 	}
-	if err := view.Rebuild(t.Context(), g.DB, v, nil); err != nil {
+	if _, err := view.Rebuild(t.Context(), g.DB, v, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := g.told(); !slices.Equal(got, whole()) {
@@ -194,7 +194,7 @@ func TestAPullingViewIsRebuiltUnderTraffic(t *testing.T) {
 	traffic := make(chan struct{})
 	go func() { defer close(traffic); g.traffic(&done) }()
 	for rebuilds := 0; rebuilds < 3 || done.Load() < coins*each; rebuilds++ {
-		if err := view.Rebuild(t.Context(), g.DB, v, nil); err != nil {
+		if _, err := view.Rebuild(t.Context(), g.DB, v, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

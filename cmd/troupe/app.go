@@ -44,6 +44,7 @@ type app struct {
 	config *config
 	log    *slog.Logger
 	url    string // of the database, with our limits
+	direct string // of the same, past a pooler
 	pool   *sql.DB
 	views  *sql.DB // where views live, nil: here
 	blobs  *blobs.Store
@@ -74,6 +75,9 @@ func openApp(ctx context.Context, c *config) (*app, error) {
 	}
 	if a.url, err = databaseURL(c.DatabaseURL); err != nil {
 		return nil, err
+	}
+	if a.direct, err = databaseURL(cmp.Or(c.DirectURL, c.DatabaseURL)); err != nil {
+		return nil, fmt.Errorf("TROUPE_DATABASE_DIRECT_URL: %w", err)
 	}
 	if a.pool, err = openPool(ctx, a.url, c.Connections); err != nil {
 		return nil, err
@@ -271,10 +275,10 @@ func (a *app) runSagas(ctx context.Context) error {
 	return saga.Run(ctx, a.db, a.hear(), a.log)
 }
 
-// listen hears a channel of the database; while it is not connected nothing
-// comes, and its hearers poll.
+// listen hears a channel of the database; while it is not connected, or a
+// transaction pooler stands between, nothing comes, and its hearers poll.
 func (a *app) listen(channel string) (*pq.Listener, <-chan *pq.Notification) {
-	l := pq.NewListener(a.url, 100*time.Millisecond, 5*time.Second, nil)
+	l := pq.NewListener(a.direct, 100*time.Millisecond, 5*time.Second, nil)
 	go func() { _ = l.Listen(channel) }() // it goes on trying until the listener is closed
 	return l, l.NotificationChannel()
 }

@@ -22,8 +22,9 @@ import (
 	"troupe/events"
 )
 
-// config is read from the environment; what has a flag may be given as one too.
-// Secrets have none: a command line can be read by others on the machine.
+// config is read from the environment, and each of it may be given as a flag too.
+// A flag that is secret also takes @FILE, since a command line can be read by
+// others on the machine, and never shows what it has.
 type config struct {
 	Embedded bool // everything is in this process
 
@@ -31,8 +32,10 @@ type config struct {
 	Kafka string `env:"TROUPE_KAFKA" flag:"kafka" usage:"address of the embedded Kafka broker"`
 	Data  string `env:"TROUPE_DATA" flag:"data" usage:"folder of everything that 'troupe up' keeps"`
 
-	DatabaseURL string   `env:"TROUPE_DATABASE_URL"`
-	ViewsURL    string   `env:"TROUPE_VIEWS_DATABASE_URL"` // the database that views live in; empty: the same
+	DatabaseURL string   `env:"TROUPE_DATABASE_URL" flag:"database-url" secret:"yes" usage:"Postgres, such as postgres://user:password@host/database"`
+	DirectURL   string   `env:"TROUPE_DATABASE_DIRECT_URL" flag:"database-direct-url" secret:"yes" usage:"the same database past a transaction pooler, to hear of news; without it they are polled for"`
+	ViewsURL    string   `env:"TROUPE_VIEWS_DATABASE_URL" flag:"views-database-url" secret:"yes" usage:"the database that views live in; the same one unless it is set"`
+	Postgres    string   `env:"TROUPE_POSTGRES" flag:"postgres" usage:"folder of the programs of Postgres that are started; found on the machine, else fetched"`
 	Connections int      `env:"TROUPE_CONNECTIONS" flag:"connections" usage:"most database connections of this process"`
 	Brokers     []string `env:"TROUPE_KAFKA_BROKERS" flag:"brokers" usage:"Kafka to use, host:port,…"`
 	Prefix      string   `env:"TROUPE_PREFIX" flag:"prefix" usage:"what stands before topics and groups on the broker"`
@@ -51,17 +54,17 @@ type config struct {
 	Proxies       []string `env:"TROUPE_PROXIES" flag:"proxies" usage:"networks whose X-Forwarded-For is believed, such as 10.0.0.0/8"`
 
 	APIURL     string `env:"TROUPE_API_URL" flag:"api-url" usage:"base URL of the API, for what pulls events from it"`
-	StaffToken string `env:"TROUPE_STAFF_TOKEN"`
-	TokenKey   string `env:"TROUPE_TOKEN_KEY"`
-	SessionKey string `env:"TROUPE_SESSION_KEY"`
-	CardKey    string `env:"TROUPE_CARD_KEY"`
-	PaymentKey string `env:"TROUPE_PAYMENT_KEY"`
+	StaffToken string `env:"TROUPE_STAFF_TOKEN" flag:"staff-token" secret:"yes" usage:"lets staff in"`
+	TokenKey   string `env:"TROUPE_TOKEN_KEY" flag:"token-key" secret:"yes" usage:"signs verification links"`
+	SessionKey string `env:"TROUPE_SESSION_KEY" flag:"session-key" secret:"yes" usage:"sessions are stored under it"`
+	CardKey    string `env:"TROUPE_CARD_KEY" flag:"card-key" secret:"yes" usage:"encrypts the tokens of payment methods"`
+	PaymentKey string `env:"TROUPE_PAYMENT_KEY" flag:"payment-key" secret:"yes" usage:"the payment provider's"`
 
-	SMTPURL      string `env:"TROUPE_SMTP_URL"` // may hold a password, so it is no flag
+	SMTPURL      string `env:"TROUPE_SMTP_URL" flag:"smtp-url" secret:"yes" usage:"the mail server, smtp://user:password@host:port"`
 	MailFrom     string `env:"TROUPE_MAIL_FROM" flag:"mail-from" usage:"sender of our mails" envDefault:"Troupe <troupe@example.com>"`
 	PaymentURL   string `env:"TROUPE_PAYMENT_URL" flag:"payment-url" usage:"base URL of the payment provider"`
-	CarrierURL   string `env:"TROUPE_CARRIER_URL"` // this one and the next may hold a password, so they are no flags
-	SMSURL       string `env:"TROUPE_SMS_URL"`
+	CarrierURL   string `env:"TROUPE_CARRIER_URL" flag:"carrier-url" secret:"yes" usage:"base URL of the carrier; may hold a password"`
+	SMSURL       string `env:"TROUPE_SMS_URL" flag:"sms-url" secret:"yes" usage:"base URL of the SMS gateway; may hold a password"`
 	BlobsURL     string `env:"TROUPE_BLOBS_URL" flag:"blobs-url" usage:"where files are kept, file:///… or s3://…"`
 	FailCorrupt  bool   `env:"TROUPE_BLOBS_FAIL_CORRUPT" flag:"blobs-fail-corrupt" usage:"for tests: refuse to copy files with 'corrupt' in their name"`
 	ForbiddenTag string `env:"TROUPE_FORBIDDEN_TAGS" flag:"forbidden-tags" usage:"tag names that are rejected, with commas between"`
@@ -72,8 +75,10 @@ type config struct {
 	SandboxSMTP  string        `env:"TROUPE_SANDBOX_SMTP" flag:"sandbox-smtp" usage:"address of the sandbox's SMTP server" envDefault:"127.0.0.1:0"`
 	SandboxDelay time.Duration `env:"TROUPE_SANDBOX_DELAY" flag:"sandbox-delay" usage:"how much later the sandbox answers"`
 
-	LogLevel  slog.Level `env:"TROUPE_LOG_LEVEL"`
-	LogFormat string     `env:"TROUPE_LOG_FORMAT" envDefault:"text"`
+	LogLevel  slog.Level `env:"TROUPE_LOG_LEVEL" flag:"log-level" usage:"debug, info, warn or error"`
+	LogFormat string     `env:"TROUPE_LOG_FORMAT" flag:"log-format" usage:"text or json" envDefault:"text"`
+
+	Operator string `env:"TROUPE_OPERATOR" flag:"who" usage:"who gives the command, for the audit; the user, at the host, unless it is set"`
 }
 
 // readConfig reads the environment over the defaults of the command at hand.
@@ -85,17 +90,23 @@ func readConfig(defaults config) (*config, error) {
 	return &c, nil
 }
 
-// flags adds a flag for every field that has one and is named.
+// flags adds a flag for every field whose flag or variable is named.
 func (c *config) flags(set *pflag.FlagSet, names ...string) {
 	v, t := reflect.ValueOf(c).Elem(), reflect.TypeFor[config]()
 	for i := range t.NumField() {
 		f := t.Field(i)
-		name := f.Tag.Get("flag")
-		if name == "" || !slices.Contains(names, name) {
+		name, variable := f.Tag.Get("flag"), f.Tag.Get("env")
+		if name == "" || !slices.Contains(names, name) && !slices.Contains(names, variable) {
 			continue
 		}
-		usage := f.Tag.Get("usage") + " ($" + f.Tag.Get("env") + ")"
+		usage := f.Tag.Get("usage") + " ($" + variable + ")"
+		if f.Tag.Get("secret") != "" {
+			set.Var(secret{v.Field(i).Addr().Interface().(*string)}, name, usage+"; @FILE reads it from there") //nolint:forcetypeassert // a test makes every flag
+			continue
+		}
 		switch p := v.Field(i).Addr().Interface().(type) {
+		case *slog.Level:
+			set.TextVar(p, name, *p, usage)
 		case *string:
 			set.StringVar(p, name, *p, usage)
 		case *[]string:
@@ -110,6 +121,23 @@ func (c *config) flags(set *pflag.FlagSet, names ...string) {
 			set.DurationVar(p, name, *p, usage)
 		}
 	}
+}
+
+// secret is a flag that says nothing of what it has.
+type secret struct{ to *string }
+
+func (s secret) String() string { return "" }
+func (s secret) Type() string   { return "string" }
+
+func (s secret) Set(given string) error {
+	name, isFile := strings.CutPrefix(given, "@")
+	if !isFile {
+		*s.to = given
+		return nil
+	}
+	body, err := os.ReadFile(name)
+	*s.to = strings.TrimSpace(string(body))
+	return err
 }
 
 func (c *config) logger() *slog.Logger {
@@ -130,7 +158,7 @@ func (c *config) require(vars ...string) error {
 		}
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("set %s (or use `troupe up`, which needs none of them)", strings.Join(missing, " and "))
+		return fmt.Errorf("set %s (or use `troupe up`, which needs none of them; --up DIR lets the commands of operators into that)", strings.Join(missing, " and "))
 	}
 	return nil
 }

@@ -3,11 +3,10 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -22,9 +21,9 @@ func demoCommand() (*cobra.Command, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := demo.Options{Run: strings.ToLower(rand.Text()[:6]), Staff: c.StaffToken}
+	o := demo.Options{Run: strings.ToLower(rand.Text()[:6])}
 	var verify bool
-	var output string
+	to := &answer{}
 	cmd := &cobra.Command{
 		Use: "demo", Short: "Drive a running system as clients would, and add up what came of it", Args: noArgs,
 		Long: "Signs people up and has some verify their address, writes posts with pictures, orders, rents rooms, cancels\n" +
@@ -32,18 +31,18 @@ func demoCommand() (*cobra.Command, error) {
 			"a while. Exit code 1: a sum does not add up; what is wrong stands below it.\n\n" +
 			"Staff is TROUPE_STAFF_TOKEN, or else what `troupe up` keeps in the data folder.",
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if output != "text" && output != "json" {
-				return usageError{fmt.Errorf("-o %s: choose text or json", output)}
-			}
-			if o.Staff == "" {
-				if o.Staff, err = staffToken(c.Data); err != nil {
+			if o.Staff = c.StaffToken; o.Staff == "" {
+				if err := c.readSecrets(c.Data); err != nil {
 					return err
 				}
+				if o.Staff = c.StaffToken; o.Staff == "" {
+					return usageError{errors.New("no staff token: set TROUPE_STAFF_TOKEN, or give the --data of `troupe up`")}
+				}
 			}
-			return perform(cmd.Context(), o, verify, output == "json")
+			return perform(cmd.Context(), o, verify, to)
 		},
 	}
-	c.flags(cmd.Flags(), "data")
+	c.flags(cmd.Flags(), "data", "staff-token")
 	f := cmd.Flags()
 	f.StringVar(&o.URL, "url", "http://127.0.0.1:8080", "of the API")
 	f.StringVar(&o.Sandbox, "sandbox", "", "URL of the sandbox, where it runs by itself (default: that of the API)")
@@ -57,12 +56,11 @@ func demoCommand() (*cobra.Command, error) {
 	f.DurationVar(&o.Patience, "patience", time.Minute, "with a system that is away")
 	f.DurationVar(&o.Wait, "wait", 2*time.Minute, "for the sagas to settle")
 	f.BoolVar(&verify, "verify", false, "start nothing; only add up all that the system has ever done")
-	f.StringVarP(&output, "output", "o", "text", "text or json")
-	return cmd, nil
+	return to.on(cmd), nil
 }
 
 // perform runs the demo and prints its report.
-func perform(ctx context.Context, o demo.Options, verify, asJSON bool) error {
+func perform(ctx context.Context, o demo.Options, verify bool, to *answer) error {
 	undoes, err := undoing()
 	if err != nil {
 		return err
@@ -71,7 +69,7 @@ func perform(ctx context.Context, o demo.Options, verify, asJSON bool) error {
 	if verify {
 		run = demo.Verify
 	}
-	if info, err := os.Stderr.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+	if onTerminal(os.Stderr) {
 		clearLine = "\r\x1b[K"
 		o.Progress = func(text string) { fmt.Fprint(os.Stderr, clearLine, text) }
 	}
@@ -80,13 +78,7 @@ func perform(ctx context.Context, o demo.Options, verify, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	if asJSON {
-		e := json.NewEncoder(os.Stdout)
-		e.SetIndent("", "  ")
-		err = e.Encode(report)
-	} else {
-		err = report.Print(os.Stdout, undoes)
-	}
+	err = to.tell(report, func(w io.Writer) error { return report.Print(w, undoes) })
 	if err == nil && !report.OK() {
 		err = errors.New("the sums do not add up")
 	}
@@ -104,19 +96,4 @@ func undoing() (map[string][]string, error) {
 		undoes[c.Name] = c.Rules()[0].Undoes
 	}
 	return undoes, nil
-}
-
-// staffToken reads the token that `troupe up` keeps.
-func staffToken(data string) (string, error) {
-	body, err := os.ReadFile(filepath.Join(data, "secrets.json"))
-	if err != nil {
-		return "", fmt.Errorf("no staff token: set TROUPE_STAFF_TOKEN, or give the --data of `troupe up`: %w", err)
-	}
-	var kept struct {
-		StaffToken string `json:"staffToken"`
-	}
-	if err := json.Unmarshal(body, &kept); err != nil {
-		return "", fmt.Errorf("reading the secrets in %s: %w", data, err)
-	}
-	return kept.StaffToken, nil
 }

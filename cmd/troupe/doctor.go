@@ -41,7 +41,10 @@ func doctorCommand() (*cobra.Command, error) {
 	to := &answer{}
 	cmd, err := part("doctor", "Check the settings and everything they name",
 		"Says in words what is wrong and what to do. What is not set is not checked. Changes nothing, and prints no\nsecret. Exit code 1: something is wrong.",
-		nil, []string{"brokers", "prefix", "payment-url", "blobs-url"}, func(ctx context.Context, c *config, _ []string) error {
+		nil, []string{
+			"up", "database-direct-url", "views-database-url", "brokers", "prefix", "staff-token", "token-key", "session-key", "card-key",
+			"smtp-url", "payment-url", "carrier-url", "sms-url", "blobs-url",
+		}, func(ctx context.Context, c *config, _ []string) error {
 			flow, err := handlers.Flow(handlers.Outside{})
 			if err != nil {
 				return err
@@ -65,9 +68,7 @@ func doctorCommand() (*cobra.Command, error) {
 	if err != nil {
 		return nil, err
 	}
-	to.flag(cmd)
-	cmd.PreRun = func(cmd *cobra.Command, _ []string) { to.out = cmd.OutOrStdout() }
-	return cmd, nil
+	return to.on(cmd), nil
 }
 
 func findingsTable(w io.Writer, found []finding) {
@@ -118,6 +119,33 @@ func (d *doctor) database(ctx context.Context) {
 	d.settings(ctx, pool)
 	d.clock(ctx, pool)
 	d.migrated(ctx, pool)
+	d.direct(ctx, pool)
+}
+
+// direct wants of the address past the pooler that it is the same database.
+func (d *doctor) direct(ctx context.Context, pool *sql.DB) {
+	const check = "TROUPE_DATABASE_DIRECT_URL"
+	if d.config.DirectURL == "" {
+		return
+	}
+	const identity = `select system_identifier::text || '/' || current_database() from pg_control_system()`
+	var here, there string
+	url, err := databaseURL(d.config.DirectURL)
+	if err == nil {
+		var past *sql.DB
+		if past, err = openPool(ctx, url, 1); err == nil {
+			defer past.Close() //nolint:errcheck // it only looked
+			err = errors.Join(pool.QueryRowContext(ctx, identity).Scan(&here), past.QueryRowContext(ctx, identity).Scan(&there))
+		}
+	}
+	switch {
+	case err != nil:
+		d.say(check, "wrong", "cannot be used: "+strings.ReplaceAll(err.Error(), "TROUPE_DATABASE_URL", "it"), "give the address of Postgres itself, not of the pooler")
+	case here != there:
+		d.say(check, "wrong", "is another database than TROUPE_DATABASE_URL: no news would be heard", "give the address of the same one")
+	default:
+		d.say(check, "ok", "is the same database", "")
+	}
 }
 
 func (d *doctor) settings(ctx context.Context, pool *sql.DB) {
@@ -279,6 +307,8 @@ func (d *doctor) kafka(ctx context.Context) {
 func (d *doctor) outside(ctx context.Context) {
 	d.reach(ctx, "TROUPE_SMTP_URL", d.config.SMTPURL, "25")
 	d.reach(ctx, "TROUPE_PAYMENT_URL", d.config.PaymentURL, "443")
+	d.reach(ctx, "TROUPE_CARRIER_URL", d.config.CarrierURL, "443")
+	d.reach(ctx, "TROUPE_SMS_URL", d.config.SMSURL, "443")
 	const check = "TROUPE_BLOBS_URL"
 	if d.config.BlobsURL == "" {
 		d.say(check, "not given", "is not set", "")

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -26,18 +24,18 @@ func flowCommand() (*cobra.Command, error) {
 func theFlow() (*choreo.Flow, error) { return handlers.Flow(handlers.Outside{}) }
 
 func flowCheckCommand() *cobra.Command {
-	var output string
-	cmd := &cobra.Command{
+	to := &answer{}
+	return to.on(&cobra.Command{
 		Use: "check", Short: "Prove that the flow ends, and is undone wherever it can fail", Args: noArgs,
 		Long: "Checks the lines of handlers/flow.go by the five rules of choreo/check, and prints what is wrong as a path\n" +
 			"of facts and its cure. Exit code 1 when it has findings.",
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(*cobra.Command, []string) error {
 			flow, err := theFlow()
 			if err != nil {
 				return err
 			}
 			report := check.Flow(flow, check.Options{Schema: schemas.Has, Versions: schemas.Versions})
-			if err := printReport(cmd.OutOrStdout(), report, output); err != nil {
+			if err := to.give(report, func(w io.Writer) { printReport(w, report) }); err != nil {
 				return err
 			}
 			if n := len(report.Findings); n > 0 {
@@ -45,28 +43,22 @@ func flowCheckCommand() *cobra.Command {
 			}
 			return nil
 		},
-	}
-	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
-	return cmd
+	})
 }
 
-func printReport(w io.Writer, r check.Report, output string) error {
-	if output == "json" {
-		return json.NewEncoder(w).Encode(r)
-	}
+func printReport(w io.Writer, r check.Report) {
 	for _, f := range r.Findings {
 		fmt.Fprintf(w, "%s\n\n", f)
 	}
 	for _, e := range r.Excused {
 		fmt.Fprintf(w, "excused (rule %d): %s\n  because: %s\n\n", e.Rule, e.What, e.Reason)
 	}
-	_, err := fmt.Fprintf(w, "%d lines, %d sagas: %d findings, %d excused\n", r.Lines, r.Sagas, len(r.Findings), len(r.Excused))
-	return err
+	fmt.Fprintf(w, "%d lines, %d sagas: %d findings, %d excused\n", r.Lines, r.Sagas, len(r.Findings), len(r.Excused))
 }
 
 func flowShowCommand() *cobra.Command {
-	var output string
-	cmd := &cobra.Command{
+	to := &answer{}
+	return to.on(&cobra.Command{
 		Use: "show [SAGA]", Short: "Show a saga: its steps, its pivot, its worst-case time and the order of its undos",
 		Long: "A saga is named by the command that begins it. Without a name, lists them all.",
 		Args: func(c *cobra.Command, args []string) error {
@@ -82,25 +74,23 @@ func flowShowCommand() *cobra.Command {
 			}
 			return sagaNames(check.Sagas(flow)), cobra.ShellCompDirectiveNoFileComp
 		},
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(_ *cobra.Command, args []string) error {
 			flow, err := theFlow()
 			if err != nil {
 				return err
 			}
 			sagas := check.Sagas(flow)
 			if len(args) == 0 {
-				return printSagas(cmd.OutOrStdout(), sagas, output)
+				return to.give(items(sagas), func(w io.Writer) { printSagas(w, sagas) })
 			}
 			for _, s := range sagas {
 				if s.Name == args[0] {
-					return printSaga(cmd.OutOrStdout(), s, output)
+					return to.give(s, func(w io.Writer) { printSaga(w, s) })
 				}
 			}
 			return usageError{fmt.Errorf("there is no saga %q; they are: %s", args[0], strings.Join(sagaNames(sagas), ", "))}
 		},
-	}
-	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
-	return cmd
+	})
 }
 
 func sagaNames(sagas []check.Saga) (names []string) {
@@ -110,25 +100,16 @@ func sagaNames(sagas []check.Saga) (names []string) {
 	return names
 }
 
-func printSagas(w io.Writer, sagas []check.Saga, output string) error {
-	if output == "json" {
-		return json.NewEncoder(w).Encode(map[string]any{"items": sagas})
-	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "SAGA\tSTEPS\tPIVOT\tSUCCESS\tWORST CASE")
+func printSagas(w io.Writer, sagas []check.Saga) {
+	fmt.Fprintln(w, "SAGA\tSTEPS\tPIVOT\tSUCCESS\tWORST CASE")
 	for _, s := range sagas {
-		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\n", s.Name, len(s.Steps)-1, orNone(s.Pivot), pathTime(s.Success), pathTime(s.WorstCase))
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\n", s.Name, len(s.Steps)-1, orNone(s.Pivot), pathTime(s.Success), pathTime(s.WorstCase))
 	}
-	return t.Flush()
 }
 
-func printSaga(w io.Writer, s check.Saga, output string) error {
-	if output == "json" {
-		return json.NewEncoder(w).Encode(s)
-	}
+func printSaga(w io.Writer, s check.Saga) {
 	fmt.Fprintf(w, "%s\n\n", s.Name)
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "STEP\tON\tKIND\tWITHIN\tEMITS\tFAILS WITH\tUNDOES\tUNDONE BY")
+	fmt.Fprintln(w, "STEP\tON\tKIND\tWITHIN\tEMITS\tFAILS WITH\tUNDOES\tUNDONE BY")
 	for _, step := range s.Steps {
 		undoneBy := strings.Join(step.UndoneBy, ", ")
 		if undoneBy == "" && step.Reason != "" {
@@ -138,11 +119,8 @@ func printSaga(w io.Writer, s check.Saga, output string) error {
 		if step.WithinSeconds > 0 {
 			within = draw.Short(step.Within())
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", step.Consumer, step.On, step.Kind, within,
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", step.Consumer, step.On, step.Kind, within,
 			strings.Join(step.Emits, ", "), strings.Join(step.FailsWith, ", "), strings.Join(step.Undoes, ", "), undoneBy)
-	}
-	if err := t.Flush(); err != nil {
-		return err
 	}
 	fmt.Fprintf(w, "\npivot       %s\n", orNone(s.Pivot))
 	fmt.Fprintf(w, "success     %s\n", pathLine(s.Success))
@@ -154,7 +132,6 @@ func printSaga(w io.Writer, s check.Saga, output string) error {
 		}
 		fmt.Fprintf(w, "  ends with %s\n", orNone(u.Ends))
 	}
-	return nil
 }
 
 func orNone(names []string) string {

@@ -21,13 +21,13 @@ import (
 )
 
 func flowGenerateCommand() *cobra.Command {
-	dir, compare := ".", false
-	cmd := &cobra.Command{
+	dir, compare, to := ".", false, &answer{}
+	cmd := to.on(&cobra.Command{
 		Use: "generate", Short: "Write what follows from the flow and the API: schemas, drawings, services, manifests, alerts", Args: noArgs,
 		Long: "Writes, below the top of the repository: schemas/, docs/choreography.md, the tables and services between the\n" +
 			"markers in README.md and docker-compose.yml, deploy/kubernetes/, deploy/topics.yaml and deploy/alerts.yaml.\n" +
 			"With --check nothing is written; exit code 1 names the files that are not what the flow says.",
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(*cobra.Command, []string) error {
 			flow, err := theFlow()
 			if err != nil {
 				return err
@@ -36,12 +36,18 @@ func flowGenerateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			var wrong []string
 			if compare {
-				return compareGenerated(cmd.OutOrStdout(), dir, flow, made)
+				wrong, err = compareGenerated(dir, flow, made)
+			} else {
+				err = writeGenerated(dir, made)
 			}
-			return writeGenerated(cmd.OutOrStdout(), dir, made)
+			if err != nil {
+				return err
+			}
+			return giveGenerated(to, len(made), wrong)
 		},
-	}
+	})
 	cmd.Flags().StringVar(&dir, "dir", dir, "top of the repository")
 	cmd.Flags().BoolVar(&compare, "check", false, "write nothing, and say which files differ")
 	return cmd
@@ -110,7 +116,23 @@ func between(body []byte, part string) ([]byte, error) {
 	return slices.Concat(before, []byte("consumers: begin"), opening, []byte("\n"), []byte(part), closing, after), nil
 }
 
-func writeGenerated(w io.Writer, dir string, files map[string][]byte) error {
+// giveGenerated says how many files there are, and what is wrong.
+func giveGenerated(to *answer, files int, wrong []string) error {
+	err := to.give(map[string]any{"files": files, "wrong": append([]string{}, wrong...)}, func(w io.Writer) {
+		for _, line := range wrong {
+			fmt.Fprintln(w, line)
+		}
+		if len(wrong) == 0 {
+			fmt.Fprintf(w, "%d files are as the flow says\n", files)
+		}
+	})
+	if err == nil && len(wrong) > 0 {
+		err = fmt.Errorf("%d files are not what the flow says: run `make generate`, and commit what it writes", len(wrong))
+	}
+	return err
+}
+
+func writeGenerated(dir string, files map[string][]byte) error {
 	for path, body := range files {
 		to := filepath.Join(dir, filepath.FromSlash(path))
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil { //nolint:gosec // sources are for everybody to read
@@ -120,14 +142,12 @@ func writeGenerated(w io.Writer, dir string, files map[string][]byte) error {
 			return fmt.Errorf("writing what follows from the flow: %w", err)
 		}
 	}
-	_, err := fmt.Fprintf(w, "%d files are as the flow says\n", len(files))
-	return err
+	return nil
 }
 
 // compareGenerated names the files that are not what the flow says, and those
 // that nothing of the flow asks for.
-func compareGenerated(w io.Writer, dir string, flow *choreo.Flow, files map[string][]byte) error {
-	var wrong []string
+func compareGenerated(dir string, flow *choreo.Flow, files map[string][]byte) (wrong []string, err error) {
 	for _, path := range slices.Sorted(maps.Keys(files)) {
 		body, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(path)))
 		if err != nil || !bytes.Equal(body, files[path]) {
@@ -137,7 +157,7 @@ func compareGenerated(w io.Writer, dir string, flow *choreo.Flow, files map[stri
 	for _, pattern := range []string{"schemas/*.json", "deploy/kubernetes/*"} {
 		found, err := filepath.Glob(filepath.Join(dir, filepath.FromSlash(pattern)))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, file := range found {
 			path := strings.TrimSuffix(pattern, filepath.Base(pattern)) + filepath.Base(file)
@@ -146,14 +166,7 @@ func compareGenerated(w io.Writer, dir string, flow *choreo.Flow, files map[stri
 			}
 		}
 	}
-	for _, line := range wrong {
-		fmt.Fprintln(w, line)
-	}
-	if len(wrong) > 0 {
-		return fmt.Errorf("%d files are not what the flow says: run `make generate`, and commit what it writes", len(wrong))
-	}
-	_, err := fmt.Fprintf(w, "%d files are as the flow says\n", len(files))
-	return err
+	return wrong, nil
 }
 
 // older tells whether the file is the schema of an older version of a fact that

@@ -15,10 +15,15 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Exit codes: 0 done, 1 failed or refused, 2 a wrong command line or setting.
 const (
 	exitFailed = 1
 	exitUsage  = 2
+
+	// exitCodes ends every --help.
+	exitCodes = `Exit codes:
+  0  done, or a dry run
+  1  failed, or refused by what there is; of a check: it has found something
+  2  wrong command line, or a setting is missing: nothing was begun`
 )
 
 func main() {
@@ -37,12 +42,11 @@ func run(ctx context.Context, args []string, out io.Writer) int {
 		Use:   "troupe",
 		Short: "A choreography of small Kafka consumers",
 		Long: "Troupe does what must follow a commit: as facts on Kafka topics, with one small consumer for each,\n" +
-			"and failure facts that wake the consumers which undo what went before.\n\n" +
-			"Exit codes: 0 done, also a dry run; 1 failed, or refused by what there is; 2 wrong command line, or a setting\n" +
-			"is missing: nothing was begun.",
+			"and failure facts that wake the consumers which undo what went before.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	root.SetHelpTemplate(root.HelpTemplate() + "\n" + exitCodes + "\n")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w\nRun `%s --help`", err, c.CommandPath())}
 	})

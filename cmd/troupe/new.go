@@ -8,6 +8,7 @@ import (
 	"go/format"
 	"go/parser"
 	"go/token"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -26,7 +27,8 @@ import (
 func newCommand() (*cobra.Command, error) {
 	cmd := &cobra.Command{Use: "new", Short: "Begin a consumer or a fact: files that compile, and fail where you have to decide"}
 	dir, on, in := ".", "", ""
-	consumer := &cobra.Command{
+	toConsumer, toFact := &answer{}, &answer{}
+	consumer := toConsumer.on(&cobra.Command{
 		Use: "consumer NAME --on FACT", Short: "Write a consumer: its file, its test, its line in the flow",
 		Example: "  troupe new consumer thank-buyer --on orders.OrderConfirmed --in orders",
 		Args:    oneArg("a name such as thank-buyer"),
@@ -39,12 +41,12 @@ func newCommand() (*cobra.Command, error) {
 			if err != nil {
 				return err
 			}
-			return begin(cmd, dir, files, "write what it does, and what its test expects; then make verify")
+			return begin(cmd, toConsumer, dir, files, "write what it does, and what its test expects; then make verify")
 		},
-	}
+	})
 	consumer.Flags().StringVar(&on, "on", "", "the fact that it reacts to, as in orders.OrderConfirmed")
 	consumer.Flags().StringVar(&in, "in", "", "the process it belongs to, a folder of handlers/; by default the fact's topic")
-	fact := &cobra.Command{
+	fact := toFact.on(&cobra.Command{
 		Use: "fact TOPIC.NAME", Short: "Write a fact: its struct, its schema, its line in the flow",
 		Example: "  troupe new fact orders.BuyerThanked",
 		Args:    oneArg("a topic and a name in the past tense, such as orders.BuyerThanked"),
@@ -57,9 +59,9 @@ func newCommand() (*cobra.Command, error) {
 			if err != nil {
 				return err
 			}
-			return begin(cmd, dir, files, "say who emits it, in handlers/flow.go; then make verify")
+			return begin(cmd, toFact, dir, files, "say who emits it, in handlers/flow.go; then make verify")
 		},
-	}
+	})
 	for _, c := range []*cobra.Command{consumer, fact} {
 		c.Flags().StringVar(&dir, "dir", dir, "top of the repository")
 		cmd.AddCommand(c)
@@ -77,24 +79,28 @@ func oneArg(what string) cobra.PositionalArgs {
 }
 
 // begin writes the files and what follows from the flow that they make.
-func begin(cmd *cobra.Command, dir string, files map[string][]byte, next string) error {
-	for _, path := range slices.Sorted(maps.Keys(files)) {
-		to := filepath.Join(dir, filepath.FromSlash(path))
-		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil { //nolint:gosec // sources are for everybody to read
+func begin(cmd *cobra.Command, to *answer, dir string, files map[string][]byte, next string) error {
+	written := slices.Sorted(maps.Keys(files))
+	for _, path := range written {
+		at := filepath.Join(dir, filepath.FromSlash(path))
+		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil { //nolint:gosec // sources are for everybody to read
 			return err
 		}
-		if err := os.WriteFile(to, files[path], 0o644); err != nil { //nolint:gosec // sources are for everybody to read
+		if err := os.WriteFile(at, files[path], 0o644); err != nil { //nolint:gosec // sources are for everybody to read
 			return fmt.Errorf("writing (run this at the top of the repository, or say where that is with --dir): %w", err)
 		}
-		fmt.Fprintln(cmd.OutOrStdout(), "wrote", path)
 	}
 	generate := exec.Command("go", "run", "./cmd/troupe", "flow", "generate")
-	generate.Dir, generate.Stderr, generate.Stdout = dir, cmd.ErrOrStderr(), cmd.OutOrStdout()
+	generate.Dir, generate.Stderr, generate.Stdout = dir, cmd.ErrOrStderr(), cmd.ErrOrStderr()
 	if err := generate.Run(); err != nil {
 		return fmt.Errorf("writing what follows from the flow: %w", err)
 	}
-	_, err := fmt.Fprintln(cmd.OutOrStdout(), "next:", next)
-	return err
+	return to.give(map[string]any{"wrote": written, "next": next}, func(w io.Writer) {
+		for _, path := range written {
+			fmt.Fprintln(w, "wrote", path)
+		}
+		fmt.Fprintln(w, "next:", next)
+	})
 }
 
 const flowFile = "handlers/flow.go"

@@ -57,7 +57,7 @@ func (o operators) golden(name, got string) {
 	o.t.Helper()
 	got = spans.ReplaceAllString(times.ReplaceAllString(ids.ReplaceAllString(got, "ID"), "TIME"), "SPAN")
 	got = due.ReplaceAllString(got, "expected within SPAN")
-	got = gaps.ReplaceAllString(strings.ReplaceAll(got, operator(), "WHO"), "  ")
+	got = gaps.ReplaceAllString(strings.ReplaceAll(got, new(config).operator(), "WHO"), "  ")
 	got = strings.ReplaceAll(got, os.Getenv("TROUPE_PREFIX"), "PREFIX-")
 	path := filepath.Join("testdata", name+".golden")
 	if *update {
@@ -129,6 +129,14 @@ func TestOperatorCommands(t *testing.T) {
 	}
 	o.golden("events", o.must("events", "tail", "-n", "2")+o.must("events", "pull", "--type", "accounts.VerificationMailFailed.v1"))
 	o.emit(a)
+	o.steps(a)
+	o.golden("topics", o.must("topics", "apply", "--partitions", "1")+o.must("topics", "list")+o.must("topics", "grow", "posts", "--partitions", "3"))
+	o.golden("views-rebuild", o.must("views", "rebuild", "post-list")+o.must("views", "rebuild", "post-list", "--execute"))
+	if _, code := o.run("views", "rebuild", "nothing"); code != exitUsage {
+		t.Errorf("an unknown view: exit code %d", code)
+	}
+	o.everyAnswerIsJSON(sagaID)
+	o.golden("source-new", o.must("source", "new")+o.must("source", "new", "--execute", "--who", "ann"))
 	o.golden("audit", o.must("audit", "list"))
 	var audit struct{ Items []choreo.Deed }
 	if out := o.must("audit", "list", "--action", "consumers", "-o", "json"); json.Unmarshal([]byte(out), &audit) != nil || len(audit.Items) != 4 {
@@ -186,6 +194,60 @@ func (o operators) given(a *app) string {
 		more = n > 0
 	}
 	return saga1
+}
+
+// steps lists, shows, redoes, edits and drops the parked step of given.
+func (o operators) steps(a *app) {
+	o.t.Helper()
+	parked := func() {
+		o.t.Helper()
+		if _, err := a.pool.ExecContext(o.t.Context(), `update choreo.steps set state = 'parked', error = 'the mail server says no', attempts = 12`); err != nil {
+			o.t.Fatal(err)
+		}
+	}
+	parked()
+	o.golden("steps-list", o.must("steps", "list", "--state", "parked"))
+	o.golden("steps-show", o.must("steps", "show", "1"))
+	o.golden("steps-redo", o.must("steps", "redo", "1")+o.must("steps", "redo", "1", "--reason", "the server is back", "--execute"))
+	parked()
+	file := filepath.Join(o.t.TempDir(), "better.json")
+	if err := os.WriteFile(file, []byte(`{"accountId": "ana", "mailId": "ana"}`), 0o600); err != nil {
+		o.t.Fatal(err)
+	}
+	o.golden("steps-edit", o.must("steps", "edit", "1", "--data", "@"+file)+o.must("steps", "edit", "1", "--data", "@"+file, "--reason", "a better one", "--execute"))
+	parked()
+	o.must("steps", "edit", "1", "--reason", "a new key", "--execute") // with the data that it has
+	if out, code := o.run("steps", "drop", "1", "--execute"); code != exitFailed {
+		o.t.Errorf("dropping without a reason: exit code %d, %s", code, out)
+	}
+	o.golden("steps-drop", o.must("steps", "drop", "1")+o.must("steps", "drop", "1", "--reason", "not worth it", "--execute"))
+	for args, want := range map[string]int{"redo nine": exitUsage, "show 999": exitFailed, "redo": exitUsage, "redo 1 --execute --force=maybe": exitUsage} {
+		if out, code := o.run(append([]string{"steps"}, strings.Fields(args)...)...); code != want {
+			o.t.Errorf("steps %s: exit code %d, %s", args, code, out)
+		}
+	}
+}
+
+// everyAnswerIsJSON asks every command that answers with data for JSON, and for
+// a form that there is not.
+func (o operators) everyAnswerIsJSON(sagaID string) {
+	o.t.Helper()
+	for _, line := range []string{
+		"topics apply", "topics list", "topics grow posts --partitions 3", "sagas list", "sagas show " + sagaID, "steps list", "steps show 1", "steps redo 1", "steps edit 1 --data {}",
+		"steps drop 1", "consumers list", "consumers lag record-mail", "consumers pause record-mail --execute=false", "consumers accept-gap record-mail",
+		"replay record-mail", "events pull", "emit accounts.VerificationMailFailed.v1 --key eve --dry-run --data {\"accountId\":\"e\",\"mailId\":\"m\",\"reason\":\"none\"}",
+		"views rebuild post-list", "audit list", "source new", "flow check", "flow show", "flow show sign-up", "flow generate --check --dir ../..",
+		"schemas diff --dir ../..", "doctor",
+	} {
+		args := strings.Fields(line)
+		var v any
+		if out, code := o.run(append(args, "-o", "json")...); json.Unmarshal([]byte(out), &v) != nil || code == exitUsage {
+			o.t.Errorf("troupe %s -o json: exit code %d\n%s", line, code, out)
+		}
+		if out, code := o.run(append(args, "-o", "xml")...); code != exitUsage {
+			o.t.Errorf("troupe %s -o xml: exit code %d\n%s", line, code, out)
+		}
+	}
 }
 
 // emit publishes what a consumer outside would: checked, and as a CloudEvent.

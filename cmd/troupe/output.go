@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/user"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -24,23 +25,41 @@ type answer struct {
 	format string
 }
 
-func (a *answer) flag(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&a.format, "output", "o", "table", "table or json")
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp))
+// on gives a command the flag -o, as every one has it that prints data.
+func (a *answer) on(cmd *cobra.Command) *cobra.Command {
+	formats := []string{"table", "json"}
+	cmd.Flags().StringVarP(&a.format, "output", "o", formats[0], "table or json")
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
+	cmd.PreRunE = func(c *cobra.Command, _ []string) error {
+		a.out = c.OutOrStdout()
+		if !slices.Contains(formats, a.format) {
+			return usageError{fmt.Errorf("-o %s: choose table or json", a.format)}
+		}
+		return nil
+	}
+	return cmd
 }
 
 func (a *answer) json() bool { return a.format == "json" }
 
-// give answers with a value as JSON, or with what table writes.
+// give answers with a value as JSON, or with what table writes, its columns
+// aligned.
 func (a *answer) give(value any, table func(w io.Writer)) error {
-	if a.json() {
-		e := json.NewEncoder(a.out)
-		e.SetIndent("", "  ")
-		return e.Encode(value)
+	return a.tell(value, func(out io.Writer) error {
+		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+		table(w)
+		return w.Flush()
+	})
+}
+
+// tell answers with a value as JSON, or with what text writes.
+func (a *answer) tell(value any, text func(w io.Writer) error) error {
+	if !a.json() {
+		return text(a.out)
 	}
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	table(w)
-	return w.Flush()
+	e := json.NewEncoder(a.out)
+	e.SetIndent("", "  ")
+	return e.Encode(value)
 }
 
 // items is a list as it is answered in JSON.
@@ -68,24 +87,19 @@ func onTerminal(f *os.File) bool {
 // given; a negative number is at most so many.
 func operatorCommand(use, short, long string, args int, needs, flags []string, run func(context.Context, *app, *answer, []string) error) (*cobra.Command, error) {
 	to := &answer{}
-	cmd, err := part(use, short, long, needs, flags, func(ctx context.Context, c *config, given []string) error {
-		if to.format != "table" && to.format != "json" {
-			return usageError{fmt.Errorf("-o %s: choose table or json", to.format)}
-		}
-		return withDB(ctx, c, func(a *app) error { return run(choreo.AsOperator(ctx, operator()), a, to, given) })
+	cmd, err := part(use, short, long, needs, append(flags[:len(flags):len(flags)], "up", "who"), func(ctx context.Context, c *config, given []string) error {
+		return withDB(ctx, c, func(a *app) error { return run(choreo.AsOperator(ctx, c.operator()), a, to, given) })
 	})
 	if err != nil {
 		return nil, err
 	}
-	to.flag(cmd)
 	cmd.Args = func(c *cobra.Command, given []string) error {
-		to.out = c.OutOrStdout()
 		if n := len(given); args >= 0 && n != args || args < 0 && n > -args {
 			return usageError{fmt.Errorf("usage: %s", c.UseLine())}
 		}
 		return nil
 	}
-	return cmd, nil
+	return to.on(cmd), nil
 }
 
 // group joins commands under a name.
@@ -101,11 +115,11 @@ func group(use, short string, makes ...func() (*cobra.Command, error)) (*cobra.C
 	return g, nil
 }
 
-// operator is who gives a command, for the audit: TROUPE_OPERATOR, else the user
-// of the machine.
-func operator() string {
-	if who := os.Getenv("TROUPE_OPERATOR"); who != "" {
-		return who
+// operator is who gives a command, for the audit: whom the configuration names,
+// else the user of the machine.
+func (c *config) operator() string {
+	if c.Operator != "" {
+		return c.Operator
 	}
 	name := "uid " + strconv.Itoa(os.Getuid())
 	if u, err := user.Current(); err == nil {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +19,8 @@ import (
 )
 
 // part makes a command that runs one part alone. needs are the variables that
-// must be set, flags those that may be given as flags.
+// must be set, flags what else may be given as a flag. With the flag up, it finds
+// what is not set in the data folder of a `troupe up`.
 func part(use, short, long string, needs, flags []string, run func(context.Context, *config, []string) error) (*cobra.Command, error) {
 	c, err := readConfig(config{HTTP: "127.0.0.1:8080", Connections: 10})
 	if err != nil {
@@ -26,12 +28,26 @@ func part(use, short, long string, needs, flags []string, run func(context.Conte
 	}
 	cmd := &cobra.Command{Use: use, Short: short, Long: long, Args: noArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := c.require(needs...); err != nil {
-				return usageError{err}
+			leave := func() error { return nil }
+			if cmd.Flags().Lookup("up") != nil {
+				if leave, err = c.enter(cmd.Context()); err != nil {
+					return err
+				}
 			}
-			return run(cmd.Context(), c, args)
+			if err := c.require(needs...); err != nil {
+				return errors.Join(usageError{err}, leave())
+			}
+			return errors.Join(run(cmd.Context(), c, args), leave())
 		}}
-	c.flags(cmd.Flags(), flags...)
+	flags = append(flags[:len(flags):len(flags)], "log-level", "log-format")
+	if slices.Contains(needs, "TROUPE_DATABASE_URL") {
+		flags = append(flags, "database-direct-url", "views-database-url")
+	}
+	if slices.Contains(flags, "up") { // emit --data and steps edit --data are something else
+		flags = append(flags, "database-url", "postgres")
+		cmd.Flags().StringVar(&c.Data, "up", c.Data, "data folder of a 'troupe up', running or not: what is not set is found there ($TROUPE_DATA)")
+	}
+	c.flags(cmd.Flags(), slices.Concat(needs, flags)...)
 	return cmd, nil
 }
 
@@ -90,7 +106,7 @@ func runCommand() (*cobra.Command, error) {
 		}
 	}
 	cmd, err := part("run CONSUMER…", "Run consumers alone", "Run one consumer, or several, in this process:\n  "+strings.Join(names, "\n  "),
-		needsOutside, []string{"http", "connections", "brokers", "prefix", "instance", "api-url", "payment-url", "blobs-url", "mail-from", "forbidden-tags", "blobs-fail-corrupt", "max-event-bytes"},
+		needsOutside, []string{"http", "connections", "brokers", "prefix", "instance", "api-url", "staff-token", "mail-from", "forbidden-tags", "blobs-fail-corrupt", "max-event-bytes"},
 		func(ctx context.Context, c *config, args []string) error {
 			return withDB(ctx, c, func(a *app) error {
 				p, err := a.consumers(args)
@@ -131,7 +147,7 @@ func sandboxCommand() (*cobra.Command, error) {
 	return part("sandbox", "Play the world outside: mail, payments, the carrier and SMS",
 		"A server that speaks the real protocols (SMTP, the Stripe calls used, plain HTTP under /carrier\nand /sms), remembers what it received and fails on demand. For development and tests.",
 		append(needsDatabase[:1:1], "TROUPE_STAFF_TOKEN"),
-		[]string{"sandbox-http", "sandbox-smtp", "sandbox-delay", "connections"},
+		[]string{"sandbox-http", "sandbox-smtp", "sandbox-delay", "connections", "payment-key"},
 		func(ctx context.Context, c *config, _ []string) error {
 			url, err := databaseURL(c.DatabaseURL)
 			if err != nil {
@@ -156,7 +172,7 @@ func sandboxCommand() (*cobra.Command, error) {
 }
 
 func migrateCommand() (*cobra.Command, error) {
-	return part("migrate", "Bring the database to this version", "", needsDatabase, []string{"rooms"},
+	return part("migrate", "Bring the database to this version", "", needsDatabase, []string{"rooms", "up"},
 		func(ctx context.Context, c *config, _ []string) error {
 			a, err := openApp(ctx, c)
 			if err != nil {

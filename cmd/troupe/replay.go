@@ -60,7 +60,7 @@ func replayCommand() (*cobra.Command, error) {
 				return errors.Join(err, giveReplayed(to, c.Name, done, true, false))
 			}
 			if effects > 1 {
-				if err := repeatEffects(ctx, a.db, &done); err != nil {
+				if err := repeatEffects(ctx, a, &done); err != nil {
 					return err
 				}
 			}
@@ -113,9 +113,9 @@ func replayAll(ctx context.Context, r *consume.Replay, verb string) (sum consume
 }
 
 // repeatEffects has the steps of effects called again that have ended.
-func repeatEffects(ctx context.Context, db *choreo.DB, done *consume.Replayed) error {
+func repeatEffects(ctx context.Context, a *app, done *consume.Replayed) error {
 	for _, id := range done.Steps {
-		if _, err := steps.Redo(ctx, db, id, steps.Action{Who: operator(), Reason: "replay, effects repeated", Force: true}); err != nil {
+		if _, err := steps.Redo(ctx, a.db, id, steps.Action{Who: a.config.operator(), Reason: "replay, effects repeated", Force: true}); err != nil {
 			return fmt.Errorf("having step %d called again: %w", id, err)
 		}
 	}

@@ -187,7 +187,7 @@ func (t *sagaTree) advice() {
 		add("%s is owed: %s was not undone (%s)", o.Undo, o.Of, cut(o.Reason, 300))
 		for _, s := range t.steps {
 			if s.Consumer == o.Undo && s.State == steps.GaveUp {
-				add("  when the cause is gone:  troupe steps redo %d --execute", s.ID)
+				add("  when the cause is gone:  troupe steps redo %d --execute\n  under a new key, where the provider repeats its refusal under the old one:  troupe steps edit %d --execute", s.ID, s.ID)
 			}
 		}
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -21,8 +19,8 @@ import (
 
 func schemasCommand() (*cobra.Command, error) {
 	cmd := &cobra.Command{Use: "schemas", Short: "The JSON Schemas of facts, and how they change"}
-	dir, output := ".", "text"
-	diff := &cobra.Command{
+	dir, to := ".", &answer{}
+	diff := to.on(&cobra.Command{
 		Use: "diff [REV]", Short: "Tell compatible changes of facts from breaking ones",
 		Long: "Compares the schemas of the tree with those at REV and at every release before it (tags v*), backward (new\n" +
 			"readers, old data) and forward (old readers, new data); without REV, with the last release, or HEAD where\n" +
@@ -34,7 +32,7 @@ func schemasCommand() (*cobra.Command, error) {
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(_ *cobra.Command, args []string) error {
 			flow, err := theFlow()
 			if err != nil {
 				return err
@@ -47,7 +45,7 @@ func schemasCommand() (*cobra.Command, error) {
 			if err != nil {
 				return err
 			}
-			if err := printDiff(cmd.OutOrStdout(), d, output); err != nil {
+			if err := to.give(d, func(w io.Writer) { printDiff(w, d) }); err != nil {
 				return err
 			}
 			if n := d.broken(); n > 0 {
@@ -55,9 +53,8 @@ func schemasCommand() (*cobra.Command, error) {
 			}
 			return nil
 		},
-	}
+	})
 	diff.Flags().StringVar(&dir, "dir", dir, "top of the repository")
-	diff.Flags().StringVarP(&output, "output", "o", output, "text or json")
 	cmd.AddCommand(diff)
 	return cmd, nil
 }
@@ -199,22 +196,14 @@ func (d *schemaDiff) compare(fact, since string, was, is []byte, upcast bool) er
 	return nil
 }
 
-func printDiff(w io.Writer, d *schemaDiff, output string) error {
-	if output == "json" {
-		return json.NewEncoder(w).Encode(d)
-	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+func printDiff(w io.Writer, d *schemaDiff) {
 	if len(d.Changes) > 0 {
-		fmt.Fprintln(t, "FACT\tSINCE\tFIELD\tCHANGE\tVERDICT")
+		fmt.Fprintln(w, "FACT\tSINCE\tFIELD\tCHANGE\tVERDICT")
 	}
 	for _, c := range d.Changes {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", c.Fact, c.Since, c.Path, c.What, c.verdict())
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", c.Fact, c.Since, c.Path, c.What, c.verdict())
 	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintf(w, "%d schemas compared with %s: %d changes, %d breaking\n", d.Facts, strings.Join(d.Revisions, ", "), len(d.Changes), d.broken())
-	return err
+	fmt.Fprintf(w, "%d schemas compared with %s: %d changes, %d breaking\n", d.Facts, strings.Join(d.Revisions, ", "), len(d.Changes), d.broken())
 }
 
 func (c schemaChange) verdict() string {

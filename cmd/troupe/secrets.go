@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -10,26 +11,51 @@ import (
 	"path/filepath"
 )
 
-// makeSecrets fills in the secrets that are not set, and the name of the
-// instance, which is to be the same at the next start: made once, kept in the data
-// folder for the owner alone.
-func (c *config) makeSecrets(dir string) error {
-	path := filepath.Join(dir, "secrets.json")
-	kept := map[string]string{}
-	body, err := os.ReadFile(path)
-	if err == nil {
-		if err := json.Unmarshal(body, &kept); err != nil {
-			return fmt.Errorf("reading %s: %w", path, err)
-		}
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("reading the secrets of this data folder: %w", err)
-	}
-	made := false
-	for name, field := range map[string]*string{
+// kept are what a data folder keeps, by the names that it has there: the secrets,
+// and the name of the instance, which is to be the same at the next start.
+func (c *config) kept() map[string]*string {
+	return map[string]*string{
 		"staffToken": &c.StaffToken, "tokenKey": &c.TokenKey, "sessionKey": &c.SessionKey,
 		"cardKey": &c.CardKey, "paymentKey": &c.PaymentKey,
 		"instance": &c.Instance,
-	} {
+	}
+}
+
+func secretsFile(dir string) string { return filepath.Join(dir, "secrets.json") }
+
+func keptSecrets(dir string) (map[string]string, error) {
+	kept := map[string]string{}
+	body, err := os.ReadFile(secretsFile(dir))
+	if err == nil {
+		err = json.Unmarshal(body, &kept)
+	} else if errors.Is(err, fs.ErrNotExist) {
+		return kept, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the secrets of the data folder %s: %w", dir, err)
+	}
+	return kept, nil
+}
+
+// readSecrets fills in the secrets that are not set.
+func (c *config) readSecrets(dir string) error {
+	kept, err := keptSecrets(dir)
+	for name, field := range c.kept() {
+		*field = cmp.Or(*field, kept[name])
+	}
+	return err
+}
+
+// makeSecrets fills in the secrets that are not set: made once, kept in the data
+// folder for the owner alone.
+func (c *config) makeSecrets(dir string) error {
+	path := secretsFile(dir)
+	kept, err := keptSecrets(dir)
+	if err != nil {
+		return err
+	}
+	made := false
+	for name, field := range c.kept() {
 		if *field != "" {
 			continue
 		}
@@ -41,7 +67,8 @@ func (c *config) makeSecrets(dir string) error {
 	if !made {
 		return nil
 	}
-	if body, err = json.MarshalIndent(kept, "", "  "); err != nil {
+	body, err := json.MarshalIndent(kept, "", "  ")
+	if err != nil {
 		return err
 	}
 	if err := os.WriteFile(path+".new", body, 0o600); err != nil {

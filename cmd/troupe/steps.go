@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
+	"io"
 	"strconv"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,20 +14,21 @@ import (
 
 // stepsCommand is what an operator has for steps that hang or gave up.
 func stepsCommand() (*cobra.Command, error) {
+	return group("steps", "Effects, delays and retries: what hangs, and what to do about it", stepsList, stepsShow, stepsRedo, stepsEdit, stepsDrop)
+}
+
+var stepStates = []string{"waiting", "calling", "done", "gave-up", "undone", "dropped", "parked", "unknown"}
+
+func stepsList() (*cobra.Command, error) {
 	var f steps.Filter
-	var output, data string
 	var limit int
-	var execute bool
-	var action steps.Action
-	list, err := part("list", "List steps, the latest changed first", "", needsDatabase, nil,
-		func(ctx context.Context, c *config, _ []string) error {
-			return withDB(ctx, c, func(a *app) error {
-				found, err := steps.List(ctx, a.db, f, limit)
-				if err != nil {
-					return err
-				}
-				return printSteps(found, output)
-			})
+	list, err := operatorCommand("list", "List steps, the latest changed first", "", 0, needsDatabase, nil,
+		func(ctx context.Context, a *app, to *answer, _ []string) error {
+			found, err := steps.List(ctx, a.db, f, limit)
+			if err != nil {
+				return err
+			}
+			return to.give(items(found), func(w io.Writer) { stepsTable(w, found) })
 		})
 	if err != nil {
 		return nil, err
@@ -39,63 +37,75 @@ func stepsCommand() (*cobra.Command, error) {
 	list.Flags().StringVar(&f.State, "state", "", "waiting, calling, done, gave-up, undone, dropped, parked or unknown")
 	list.Flags().StringVar(&f.Saga, "saga", "", "of this saga only")
 	list.Flags().IntVar(&limit, "limit", 50, "at most so many")
-	list.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	return list, list.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(stepStates, cobra.ShellCompDirectiveNoFileComp))
+}
 
-	show, err := part("show STEP", "Show a step with all that is known of it", "", needsDatabase, nil,
-		func(ctx context.Context, c *config, args []string) error {
+func stepsShow() (*cobra.Command, error) {
+	return operatorCommand("show STEP", "Show a step with all that is known of it", "", 1, needsDatabase, nil,
+		func(ctx context.Context, a *app, to *answer, args []string) error {
 			id, err := stepNumber(args[0])
 			if err != nil {
 				return err
 			}
-			return withDB(ctx, c, func(a *app) error {
-				d, err := steps.Show(ctx, a.db, id)
-				if err != nil {
-					return err
-				}
-				return printStep(d, output)
-			})
+			d, err := steps.Show(ctx, a.db, id)
+			if err != nil {
+				return err
+			}
+			return to.give(d, func(w io.Writer) { stepTable(w, d) })
 		})
-	if err != nil {
-		return nil, err
-	}
-	show.Args = oneStep
-	show.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+}
 
+func stepsRedo() (*cobra.Command, error) {
+	var force bool
 	redo, err := stepCommand("redo STEP", "Have a step that gave up or is parked run again",
 		"Its call keeps its idempotency key, its facts are new ones. Refused for a step that is undone or\nwhose line has gone on, unless --force is given.",
-		nil, &execute, &action, func(ctx context.Context, a *app, id int64) (steps.Change, error) {
+		nil, func(ctx context.Context, a *app, id int64, action steps.Action) (steps.Change, error) {
+			action.Force = force
 			return steps.Redo(ctx, a.db, id, action)
 		})
-	if err != nil {
-		return nil, err
+	if err == nil {
+		redo.Flags().BoolVar(&force, "force", false, "also when it is done or undone, or its line has gone on")
 	}
-	redo.Flags().BoolVar(&action.Force, "force", false, "also when it is done or undone, or its line has gone on")
+	return redo, err
+}
+
+func stepsEdit() (*cobra.Command, error) {
+	var force bool
+	var data string
 	edit, err := stepCommand("edit STEP", "Have a step run again with other data of its event",
-		"The step gets the data of --data in place of its event's, and its call a new idempotency key. So the\n"+
+		"The step gets the data of --data in place of its event's, and its call a new idempotency key: without --data it\n"+
+			"keeps its data, for a provider that repeats its refusal under the old key. So the\n"+
 			"provider is asked first: refused where the old call has happened or may have, unless --force is given.\n"+
 			"Refused like redo besides. The event stays as it is; `troupe steps show` shows what there is.",
-		[]string{"payment-url", "blobs-url"}, &execute, &action, func(ctx context.Context, a *app, id int64) (steps.Change, error) {
-			body, err := readData(data)
+		[]string{"payment-url", "payment-key", "blobs-url"}, func(ctx context.Context, a *app, id int64, action steps.Action) (steps.Change, error) {
+			body, err := newData(ctx, a, id, data)
 			if err != nil {
 				return steps.Change{}, err
 			}
+			action.Force = force
 			return steps.Edit(ctx, a.db, id, body, action)
 		})
-	if err != nil {
-		return nil, err
+	if err == nil {
+		edit.Flags().BoolVar(&force, "force", false, "also when the old call may have happened, or its line has gone on")
+		edit.Flags().StringVar(&data, "data", "", "the event's data as JSON, or @FILE, or @- for standard input; as it is, where that is not given")
 	}
-	edit.Flags().BoolVar(&action.Force, "force", false, "also when the old call may have happened, or its line has gone on")
-	edit.Flags().StringVar(&data, "data", "", "the event's data as JSON, or @FILE, or @- for standard input")
-	drop, err := stepCommand("drop STEP", "End a step that waits or is parked, for good and without a fact", "",
-		nil, &execute, &action, func(ctx context.Context, a *app, id int64) (steps.Change, error) {
+	return edit, err
+}
+
+// newData is what a step is to have: what is given, else what it has.
+func newData(ctx context.Context, a *app, id int64, given string) ([]byte, error) {
+	if given != "" {
+		return readData(given)
+	}
+	d, err := steps.Show(ctx, a.db, id)
+	return d.Data, err
+}
+
+func stepsDrop() (*cobra.Command, error) {
+	return stepCommand("drop STEP", "End a step that waits or is parked, for good and without a fact", "Wants a --reason.",
+		nil, func(ctx context.Context, a *app, id int64, action steps.Action) (steps.Change, error) {
 			return steps.Drop(ctx, a.db, id, action)
 		})
-	if err != nil {
-		return nil, err
-	}
-	cmd := &cobra.Command{Use: "steps", Short: "Effects, delays and retries: what hangs, and what to do about it"}
-	cmd.AddCommand(list, show, redo, edit, drop)
-	return cmd, nil
 }
 
 func stepNumber(text string) (int64, error) {
@@ -106,75 +116,61 @@ func stepNumber(text string) (int64, error) {
 	return id, nil
 }
 
-func oneStep(c *cobra.Command, args []string) error {
-	if len(args) != 1 {
-		return usageError{fmt.Errorf("%s takes one step; `troupe steps list` shows their numbers", c.CommandPath())}
-	}
-	return nil
+// stepChange is what was done to a step, or would be.
+type stepChange struct {
+	Executed bool        `json:"executed"`
+	Before   steps.Info  `json:"before"`
+	After    *steps.Info `json:"after"` // nil in a dry run
 }
 
 // stepCommand is a command that changes one step: a dry run without --execute.
-func stepCommand(use, short, long string, flags []string, execute *bool, action *steps.Action,
-	change func(context.Context, *app, int64) (steps.Change, error)) (*cobra.Command, error) {
-	cmd, err := part(use, short, long, needsDatabase, flags, func(ctx context.Context, c *config, args []string) error {
+func stepCommand(use, short, long string, flags []string,
+	change func(context.Context, *app, int64, steps.Action) (steps.Change, error)) (*cobra.Command, error) {
+	var execute bool
+	var reason string
+	cmd, err := operatorCommand(use, short, long, 1, needsDatabase, flags, func(ctx context.Context, a *app, to *answer, args []string) error {
 		id, err := stepNumber(args[0])
 		if err != nil {
 			return err
 		}
-		return withDB(ctx, c, func(a *app) error {
-			d, err := steps.Show(ctx, a.db, id)
-			if err != nil {
-				return err
-			}
-			if !*execute {
-				return errors.Join(printSteps([]steps.Info{d.Info}, "text"), notExecuted())
-			}
-			did, err := change(ctx, a, id)
-			if err != nil {
-				return err
-			}
-			return printSteps([]steps.Info{did.Before, did.After}, "text")
-		})
+		d, err := steps.Show(ctx, a.db, id)
+		if err != nil {
+			return err
+		}
+		if !execute {
+			return to.give(stepChange{Before: d.Info}, func(w io.Writer) {
+				stepsTable(w, []steps.Info{d.Info})
+				dry(w)
+			})
+		}
+		did, err := change(ctx, a, id, steps.Action{Who: a.config.operator(), Reason: reason})
+		if err != nil {
+			return err
+		}
+		return to.give(stepChange{true, did.Before, &did.After}, func(w io.Writer) { stepsTable(w, []steps.Info{did.Before, did.After}) })
 	})
 	if err != nil {
 		return nil, err
 	}
-	cmd.Args = oneStep
-	cmd.Flags().BoolVar(execute, "execute", false, "do it; without this nothing is changed")
-	cmd.Flags().StringVar(&action.Who, "who", operator(), "who does it")
-	cmd.Flags().StringVar(&action.Reason, "reason", "", "why")
+	cmd.Flags().BoolVar(&execute, "execute", false, "do it; without this nothing is changed")
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit")
 	return cmd, nil
 }
 
-func notExecuted() error {
-	_, err := fmt.Println("Nothing was changed: repeat this with --execute.")
-	return err
-}
-
-func printSteps(list []steps.Info, output string) error {
-	if output == "json" {
-		return json.NewEncoder(os.Stdout).Encode(map[string]any{"items": list})
-	}
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+func stepsTable(w io.Writer, list []steps.Info) {
 	fmt.Fprintln(w, "STEP\tCONSUMER\tSTATE\tTRIES\tCHANGED\tKEY\tSAGA\tERROR")
 	for _, s := range list {
-		fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", s.ID, s.Consumer, s.State, s.Attempts,
-			s.UpdatedAt.Format(time.DateTime), s.Key, s.Saga, s.Error)
+		fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", s.ID, s.Consumer, s.State, s.Attempts, clock(s.UpdatedAt), s.Key, s.Saga, cut(s.Error, 160))
 	}
-	return w.Flush()
 }
 
-func printStep(d steps.Detail, output string) error {
-	if output == "json" {
-		return json.NewEncoder(os.Stdout).Encode(d)
-	}
+func stepTable(w io.Writer, d steps.Detail) {
 	at := func(t *time.Time) string {
 		if t == nil {
-			return "-"
+			return "–"
 		}
-		return t.UTC().Format(time.DateTime)
+		return clock(*t)
 	}
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	for _, row := range [][2]string{
 		{"step", strconv.FormatInt(d.ID, 10)}, {"consumer", d.Consumer}, {"state", d.State}, {"error", d.Error},
 		{"event", d.Event + " " + d.EventID}, {"caused by", d.CausationID}, {"saga", d.Saga}, {"key", d.Key}, {"line", d.Line},
@@ -184,5 +180,4 @@ func printStep(d steps.Detail, output string) error {
 	} {
 		fmt.Fprintf(w, "%s\t%s\n", row[0], row[1])
 	}
-	return w.Flush()
 }

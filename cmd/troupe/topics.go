@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"text/tabwriter"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,8 +14,13 @@ import (
 )
 
 func topicsCommand() (*cobra.Command, error) {
+	return group("topics", "The topics on Kafka", topicsApply, topicsList, topicsGrow)
+}
+
+func topicsApply() (*cobra.Command, error) {
+	to := &answer{}
 	apply, err := part("apply", "Make the topics that are missing", "Makes the topics that are missing and writes down how many partitions each has, for the relay.\nA topic that is there is not changed.",
-		needsBoth, []string{"brokers", "prefix", "partitions"},
+		needsBoth, []string{"prefix", "partitions", "up"},
 		func(ctx context.Context, c *config, _ []string) error {
 			a, err := openApp(ctx, c)
 			if err != nil {
@@ -27,30 +30,20 @@ func topicsCommand() (*cobra.Command, error) {
 			if err != nil {
 				return errors.Join(err, a.close())
 			}
-			w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-			for _, t := range topics {
-				state := "there"
-				if t.Created {
-					state = "made"
+			return errors.Join(to.give(items(topics), func(w io.Writer) {
+				for _, t := range topics {
+					state := "there"
+					if t.Created {
+						state = "made"
+					}
+					fmt.Fprintf(w, "%s%s\t%d partitions\t%s\n", c.Prefix, t.Name, t.Partitions, state)
 				}
-				fmt.Fprintf(w, "%s%s\t%d partitions\t%s\n", c.Prefix, t.Name, t.Partitions, state)
-			}
-			return errors.Join(w.Flush(), a.close())
+			}), a.close())
 		})
 	if err != nil {
 		return nil, err
 	}
-	list, err := topicsList()
-	if err != nil {
-		return nil, err
-	}
-	grow, err := topicsGrow()
-	if err != nil {
-		return nil, err
-	}
-	topics := &cobra.Command{Use: "topics", Short: "The topics on Kafka"}
-	topics.AddCommand(apply, list, grow)
-	return topics, nil
+	return to.on(apply), nil
 }
 
 // listedTopic is a topic as the relay knows it, and as Kafka has it.
@@ -63,33 +56,19 @@ type listedTopic struct {
 }
 
 func topicsList() (*cobra.Command, error) {
-	var output string
-	list, err := part("list", "List our topics, as the relay knows them and as Kafka has them", "", needsBoth, []string{"brokers", "prefix"},
-		func(ctx context.Context, c *config, _ []string) error {
-			if output != "text" && output != "json" {
-				return usageError{fmt.Errorf("-o %s: choose text or json", output)}
+	return operatorCommand("list", "List our topics, as the relay knows them and as Kafka has them", "", 0, needsBoth, []string{"prefix"},
+		func(ctx context.Context, a *app, to *answer, _ []string) error {
+			topics, err := a.listTopics(ctx)
+			if err != nil {
+				return err
 			}
-			return withDB(ctx, c, func(a *app) error {
-				topics, err := a.listTopics(ctx)
-				if err != nil {
-					return err
-				}
-				if output == "json" {
-					return json.NewEncoder(os.Stdout).Encode(map[string]any{"items": topics})
-				}
-				w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+			return to.give(items(topics), func(w io.Writer) {
 				fmt.Fprintln(w, "TOPIC\tPARTITIONS\tON KAFKA\tFACTS\tHELD")
 				for _, t := range topics {
-					fmt.Fprintf(w, "%s%s\t%d\t%d\t%d\t%v\n", c.Prefix, t.Topic, t.Partitions, t.OnKafka, t.Facts, t.Held)
+					fmt.Fprintf(w, "%s%s\t%d\t%d\t%d\t%v\n", a.config.Prefix, t.Topic, t.Partitions, t.OnKafka, t.Facts, t.Held)
 				}
-				return w.Flush()
 			})
 		})
-	if err != nil {
-		return nil, err
-	}
-	list.Flags().StringVarP(&output, "output", "o", "text", "text or json")
-	return list, nil
 }
 
 func (a *app) listTopics(ctx context.Context) ([]listedTopic, error) {
@@ -118,44 +97,56 @@ func (a *app) listTopics(ctx context.Context) ([]listedTopic, error) {
 	return topics, err
 }
 
+// grown is what became of a topic that was to grow.
+type grown struct {
+	Topic      string `json:"topic"`
+	Partitions int    `json:"partitions"` // that it had
+	To         int    `json:"to"`
+	Executed   bool   `json:"executed"`
+}
+
 func topicsGrow() (*cobra.Command, error) {
 	var partitions int
 	var patience time.Duration
 	var execute bool
-	grow, err := part("grow TOPIC", "Give a topic more partitions, without reordering a key",
+	grow, err := operatorCommand("grow TOPIC", "Give a topic more partitions, without reordering a key",
 		"Holds the topic's facts in the outbox, while commands go on being accepted, until every registered consumer\n"+
 			"has taken what was published; then the topic grows, and they go on. The relay and the consumers must run.\n"+
 			"When they do not get there in time, nothing has changed. Producers in other languages are not held.",
-		needsBoth, []string{"brokers", "prefix"},
-		func(ctx context.Context, c *config, args []string) error {
-			return withDB(ctx, c, func(a *app) error {
-				counts, err := broker.CountPartitions(ctx, a.broker, args)
-				if err != nil {
+		1, needsBoth, []string{"prefix"}, func(ctx context.Context, a *app, to *answer, args []string) error {
+			topic := args[0]
+			if partitions < 1 {
+				return usageError{errors.New("say how many it is to have, with --partitions")}
+			}
+			counts, err := broker.CountPartitions(ctx, a.broker, args)
+			if err != nil {
+				return err
+			}
+			did := grown{a.config.Prefix + topic, counts[topic], partitions, execute}
+			if execute {
+				progress("%s is held until every consumer has taken what there is", topic)
+				err := relay.Grow(ctx, a.db, a.broker, topic, partitions, patience)
+				if progress(""); err != nil {
 					return err
 				}
-				fmt.Printf("%s%s: %d partitions, to have %d\n", c.Prefix, args[0], counts[args[0]], partitions)
+			}
+			return to.give(did, func(w io.Writer) {
+				fmt.Fprintf(w, "%s: %d partitions, to have %d\n", did.Topic, did.Partitions, did.To)
 				if !execute {
-					return notExecuted()
+					dry(w)
+					return
 				}
-				if err := relay.Grow(ctx, a.db, a.broker, args[0], partitions, patience); err != nil {
-					return err
-				}
-				fmt.Println("It has grown.")
-				return nil
+				fmt.Fprintln(w, "It has grown.")
 			})
 		})
 	if err != nil {
 		return nil, err
 	}
-	grow.Args = func(c *cobra.Command, args []string) error {
-		if len(args) != 1 {
-			return usageError{fmt.Errorf("%s takes one topic; `troupe topics list` shows them", c.CommandPath())}
-		}
-		if partitions < 1 {
-			return usageError{errors.New("say how many it is to have, with --partitions")}
-		}
-		return nil
+	flow, err := theFlow()
+	if err != nil {
+		return nil, err
 	}
+	grow.ValidArgs = flow.Topics()
 	grow.Flags().IntVar(&partitions, "partitions", 0, "how many partitions it is to have")
 	grow.Flags().DurationVar(&patience, "wait", 5*time.Minute, "how long to wait for consumers at most")
 	grow.Flags().BoolVar(&execute, "execute", false, "do it; without this nothing is changed")

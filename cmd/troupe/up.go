@@ -33,7 +33,9 @@ func upCommand() (*cobra.Command, error) {
 		RunE: func(cmd *cobra.Command, _ []string) error { return up(cmd.Context(), c) },
 	}
 	c.flags(cmd.Flags(), "http", "kafka", "data", "brokers", "prefix", "instance", "partitions", "log-retention", "connections", "max-event-bytes", "max-attachment-bytes", "rate-sign-up", "rate-sign-in", "rate-send-again", "proxies",
-		"mail-from", "payment-url", "blobs-url", "forbidden-tags", "rooms", "sandbox-http", "sandbox-smtp", "sandbox-delay")
+		"mail-from", "blobs-url", "blobs-fail-corrupt", "forbidden-tags", "rooms", "sandbox-http", "sandbox-smtp", "sandbox-delay",
+		"database-url", "database-direct-url", "views-database-url", "postgres", "staff-token", "token-key", "session-key", "card-key", "payment-key",
+		"smtp-url", "payment-url", "carrier-url", "sms-url", "log-level", "log-format")
 	return cmd, nil
 }
 
@@ -86,6 +88,9 @@ func up(ctx context.Context, c *config) (err error) {
 	if c.Rooms == "" {
 		c.Rooms = "room-1=9000EUR,room-2=12000EUR,room-3=15000EUR"
 	}
+	if err := c.writeRunning(); err != nil {
+		return err
+	}
 	a, err := openApp(ctx, c)
 	if err != nil {
 		return err
@@ -101,7 +106,7 @@ func startInfrastructure(ctx context.Context, c *config, end *closers) error {
 	g, gctx := errgroup.WithContext(ctx)
 	if c.DatabaseURL == "" {
 		g.Go(func() (err error) {
-			pg, err = embedded.StartPostgres(gctx, embedded.PostgresOptions{Dir: filepath.Join(c.Data, "postgres"), Log: c.logger()})
+			pg, err = embedded.StartPostgres(gctx, embedded.PostgresOptions{Dir: c.postgres(), Binaries: c.Postgres, Log: c.logger()})
 			return err
 		})
 	}

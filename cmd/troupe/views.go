@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -14,7 +14,6 @@ import (
 
 	"troupe/choreo/pull"
 	"troupe/choreo/view"
-	"troupe/handlers"
 )
 
 // readers prepares the views of these names that pull their events, all of them
@@ -44,37 +43,43 @@ func loopback(addr net.Addr) string {
 }
 
 func viewsCommand() (*cobra.Command, error) {
+	return group("views", "What is read: tables that projections fill from facts", viewsRebuild)
+}
+
+func viewsRebuild() (*cobra.Command, error) {
 	execute := false
-	rebuild, err := part("rebuild NAME", "Build a view anew from the log, beside the live one, and swap",
+	rebuild, err := operatorCommand("rebuild NAME", "Build a view anew from the log, beside the live one, and swap",
 		"The live view goes on being read and fed meanwhile, and readers see the one or the other.\nKilled half-way it can be run again.",
-		needsDatabase, nil,
-		func(ctx context.Context, c *config, args []string) error {
-			return withDB(ctx, c, func(a *app) error { return a.rebuild(ctx, args[0], execute) })
+		1, needsDatabase, nil, func(ctx context.Context, a *app, to *answer, args []string) error {
+			return a.rebuild(ctx, to, args[0], execute)
 		})
 	if err != nil {
 		return nil, err
 	}
-	flow, err := handlers.Flow(handlers.Outside{})
+	flow, err := theFlow()
 	if err != nil {
 		return nil, err
 	}
 	for _, v := range flow.Views() {
 		rebuild.ValidArgs = append(rebuild.ValidArgs, v.Name)
 	}
-	rebuild.Args = func(c *cobra.Command, args []string) error {
-		if len(args) != 1 {
-			return usageError{fmt.Errorf("%s takes one view: %s", c.CommandPath(), strings.Join(rebuild.ValidArgs, ", "))}
-		}
-		return nil
-	}
+	rebuild.Long += "\nViews: " + strings.Join(rebuild.ValidArgs, ", ") + "."
 	rebuild.Flags().BoolVar(&execute, "execute", false, "do it; without this nothing is changed")
-	views := &cobra.Command{Use: "views", Short: "What is read: tables that projections fill from facts"}
-	views.AddCommand(rebuild)
-	return views, nil
+	return rebuild, nil
+}
+
+// rebuilt is what came of rebuilding a view, or would.
+type rebuilt struct {
+	View     string   `json:"view"`
+	Topics   []string `json:"topics"`
+	Log      int64    `json:"log"`    // events in the log
+	Events   int64    `json:"events"` // taken into the view
+	Seconds  float64  `json:"seconds"`
+	Executed bool     `json:"executed"`
 }
 
 // rebuild rebuilds a view, or tells what that would be.
-func (a *app) rebuild(ctx context.Context, name string, execute bool) error {
+func (a *app) rebuild(ctx context.Context, to *answer, name string, execute bool) error {
 	v := a.flow.View(name)
 	if v == nil {
 		return usageError{fmt.Errorf("there is no view %q; `troupe views rebuild --help` lists them", name)}
@@ -83,30 +88,21 @@ func (a *app) rebuild(ctx context.Context, name string, execute bool) error {
 	if err != nil {
 		return err
 	}
-	topics := strings.Join(v.Topics(), " and ")
+	did := rebuilt{View: name, Topics: v.Topics(), Log: head, Executed: execute}
+	topics := strings.Join(did.Topics, " and ")
 	if !execute {
-		fmt.Printf("The view %s would be built anew from the facts of %s among the %d events of the log.\n", name, topics, head)
-		return notExecuted()
+		return to.give(did, func(w io.Writer) {
+			fmt.Fprintf(w, "The view %s would be built anew from the facts of %s among the %d events of the log.\n", name, topics, head)
+			dry(w)
+		})
 	}
-	began, last := time.Now(), time.Now()
-	terminal := isTerminal(os.Stderr)
-	err = view.Rebuild(ctx, a.db, v, func(events int64) {
-		if terminal && time.Since(last) > 200*time.Millisecond {
-			last = time.Now()
-			fmt.Fprintf(os.Stderr, "\r%s: %d events of %s", name, events, topics)
-		}
-	})
-	if terminal {
-		fmt.Fprint(os.Stderr, "\r\033[K")
-	}
-	if err != nil {
+	began := time.Now()
+	did.Events, err = view.Rebuild(ctx, a.db, v, func(events int64) { progress("%s: %d events of %s", name, events, topics) })
+	if progress(""); err != nil {
 		return err
 	}
-	fmt.Printf("The view %s was built anew from the facts of %s and is live (%.1f s).\n", name, topics, time.Since(began).Seconds())
-	return nil
-}
-
-func isTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	did.Seconds = time.Since(began).Seconds()
+	return to.give(did, func(w io.Writer) {
+		fmt.Fprintf(w, "The view %s was built anew from %d facts of %s and is live (%.1f s).\n", name, did.Events, topics, did.Seconds)
+	})
 }
