@@ -76,13 +76,16 @@ func TestTwoCupsFromBeansForOne(t *testing.T) {
 	}
 	s := choreotest.New(t, flow, migrate)
 	s.Perform() // a relay and the consumers, on a Kafka broker
-	for _, c := range []struct{ cup, outcome string }{{"first", "completed"}, {"second", "undone"}} {
+	for _, c := range []struct {
+		cup     string
+		outcome choreo.Outcome
+	}{{"first", choreo.Completed}, {"second", choreo.Undone}} {
 		order := s.Given("order-coffee", func(ctx context.Context, tx *choreo.Tx) error {
 			_, err := tx.ExecContext(ctx, `insert into cups values ($1)`, c.cup)
 			tx.Emit(Ordered{Cup: c.cup})
 			return err
 		})
-		choreotest.Eventually(t, "it is "+c.outcome, func() bool {
+		choreotest.Eventually(t, "it is "+string(c.outcome), func() bool {
 			told, err := saga.Show(t.Context(), s.DB, order.Saga)
 			return err == nil && told.Status == saga.Settled && told.Outcome == c.outcome
 		})
