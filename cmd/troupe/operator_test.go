@@ -47,7 +47,7 @@ func (o operators) must(args ...string) string {
 var (
 	ids   = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 	times = regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z?`)
-	spans = regexp.MustCompile(`\b(\d+h)?(\d+m)?\d+(\.\d+)?(µs|ms|s)\b`)
+	spans = regexp.MustCompile(`\b(\d+h)?(\d+m)?\d+(\.\d+)? ?(µs|ms|s)\b`)
 	due   = regexp.MustCompile(`LATE by SPAN|expected within SPAN`) // on a machine that is busy it comes late
 	gaps  = regexp.MustCompile(`  +`)
 )
