@@ -79,6 +79,8 @@ type Unit struct {
 	trace    string
 	command  bool
 	queue    []*pending
+	room     []pending // where those of the queue to come are put, some at a time
+	encoder  *encoder
 	err      error
 	consumer string                                 // whose reactions it commits, for tests
 	last     []func(context.Context, Receipt) error // run right before the commit
@@ -93,6 +95,15 @@ type pending struct {
 	Meta
 	fact Fact
 	data []byte
+}
+
+// pend puts a fact behind those that were emitted.
+func (u *Unit) pend(p pending) {
+	if len(u.room) == cap(u.room) {
+		u.room = make([]pending, 0, min(64, 2*cap(u.room)+1))
+	}
+	u.room = append(u.room, p)
+	u.queue = append(u.queue, &u.room[len(u.room)-1])
 }
 
 // InUnit runs fn in a transaction, then the in-transaction reactions to what
@@ -215,7 +226,7 @@ func (u *Unit) reactInside(ctx context.Context) error {
 			return err
 		}
 		p := u.queue[i]
-		for _, c := range u.db.flow.Consumers() {
+		for _, c := range u.db.flow.insiders {
 			if r := c.Rule(p.Type); r != nil && r.InTransaction {
 				if err := u.runInside(ctx, r, p); err != nil {
 					return err
@@ -278,41 +289,6 @@ func (u *Unit) runInside(ctx context.Context, r *Rule, p *pending) error {
 		}
 	}
 	return u.err
-}
-
-// writeOutbox inserts the facts in emission order, in one statement. Domain
-// facts are not among them.
-func (u *Unit) writeOutbox(ctx context.Context) (bool, error) {
-	if u.err != nil {
-		return false, u.err
-	}
-	var id, typ, key, saga, causation, emitter, ranIn, trace pgarray.Text
-	var data pgarray.Bytea
-	for _, p := range u.queue {
-		if u.db.flow.IsDomain(p.Type) {
-			continue
-		}
-		id, typ, key, saga = append(id, p.ID), append(typ, p.Type), append(key, p.Key), append(saga, p.Saga)
-		causation, emitter = append(causation, p.Causation), append(emitter, p.Emitter)
-		ranIn, trace = append(ranIn, strings.Join(p.RanIn, ",")), append(trace, p.TraceParent)
-		data = append(data, p.data)
-	}
-	if len(id) == 0 {
-		return false, nil
-	}
-	_, err := u.sql.ExecContext(ctx, `
-		insert into choreo.outbox (event_id, type, key, saga, causation, emitter, ran_in, traceparent, at, data)
-		select f.event_id, f.type, f.key, f.saga, f.causation, f.emitter, f.ran_in, f.traceparent, $9, f.data
-		from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $10::bytea[])
-		     with ordinality as f (event_id, type, key, saga, causation, emitter, ran_in, traceparent, data, n)
-		order by n`, id, typ, key, saga, causation, emitter, ranIn, trace, u.now, data)
-	if err != nil {
-		return false, fmt.Errorf("writing %d facts to the outbox: %w", len(id), err)
-	}
-	if safeguard.Off("lock then emit") {
-		u.placeFirst(ctx, id)
-	}
-	return true, u.err
 }
 
 // freshID is a UUIDv7 of a command; a failing source of randomness fails the

@@ -50,20 +50,22 @@ type Event[F Fact] struct {
 }
 
 // Cause is an event whose reaction emits facts.
-type Cause interface{ cause() *Meta }
+type Cause interface{ cause() Meta }
 
-func (e Event[F]) cause() *Meta { return &e.Meta }
+func (e Event[F]) cause() Meta { return e.Meta }
 
-// decode reads the fact F of an event, of its own version or an older one: the
-// event is one of the newest version. Unknown fields are ignored; a fact that
+// decode reads the fact F of an event, of its own version or an older one, into
+// an *Event[F] of the newest version. Unknown fields are ignored; a fact that
 // does not validate is an error, as is one without a key.
 func decode[F Fact](m Meta, data []byte) (any, error) {
-	e := Event[F]{Meta: m}
-	data, err := upcast(e.Fact, m.Type, data)
-	if err != nil {
-		return nil, err
+	e := &Event[F]{Meta: m}
+	if own := e.Fact.FactType(); m.Type != own {
+		var err error
+		if data, err = upcast(e.Fact, m.Type, data); err != nil {
+			return nil, err
+		}
+		e.Type = own
 	}
-	e.Type = e.Fact.FactType()
 	if err := json.Unmarshal(data, &e.Fact); err != nil {
 		return nil, fmt.Errorf("reading %s: %w", m.Type, err)
 	}

@@ -48,7 +48,8 @@ const (
 type Flow struct {
 	commands  map[string]*CommandLine
 	consumers map[string]*Consumer
-	order     []string // consumers as the flow lists them
+	order     []string    // consumers as the flow lists them
+	insiders  []*Consumer // of these, with a reaction that is InTransaction()
 
 	commandOrder []string
 	finals       map[string]Outcome

@@ -42,7 +42,7 @@ func On[F Fact](consumer string, react func(context.Context, *Tx, Event[F]) erro
 	r := newReaction[F](consumer)
 	r.rule.React = func(ctx context.Context, tx *Tx, e any) (err error) {
 		defer guard(&err)
-		return react(ctx, tx, e.(Event[F]))
+		return react(ctx, tx, *e.(*Event[F]))
 	}
 	return r
 }
@@ -56,7 +56,7 @@ func OnBatch[F Fact](consumer string, react func(context.Context, *Tx, []Event[F
 		defer guard(&err)
 		typed := make([]Event[F], len(events))
 		for i, e := range events {
-			typed[i] = e.(Event[F])
+			typed[i] = *e.(*Event[F])
 		}
 		return react(ctx, tx, typed)
 	}
@@ -70,15 +70,15 @@ func OnEffect[F Fact, In, Out any](consumer string, effect Effect[F, In, Out]) *
 	rule := &EffectRule{
 		Load: func(ctx context.Context, tx *Tx, e any) (in any, err error) {
 			defer guard(&err)
-			return effect.Load(ctx, tx, e.(Event[F]))
+			return effect.Load(ctx, tx, *e.(*Event[F]))
 		},
 		Call: func(ctx context.Context, key string, e, in any) (out any, err error) {
 			defer guard(&err)
-			return effect.Call(ctx, key, e.(Event[F]), in.(In))
+			return effect.Call(ctx, key, *e.(*Event[F]), in.(In))
 		},
 		Record: func(ctx context.Context, tx *Tx, e, out any) (err error) {
 			defer guard(&err)
-			return effect.Record(ctx, tx, e.(Event[F]), out.(Out))
+			return effect.Record(ctx, tx, *e.(*Event[F]), out.(Out))
 		},
 	}
 	if asker, ok := effect.(interface {
@@ -94,7 +94,7 @@ func OnEffect[F Fact, In, Out any](consumer string, effect Effect[F, In, Out]) *
 	}); ok {
 		rule.Ask = func(ctx context.Context, key string, e any) (out any, happened bool, err error) {
 			defer guard(&err)
-			return asker.Ask(ctx, key, e.(Event[F]))
+			return asker.Ask(ctx, key, *e.(*Event[F]))
 		}
 	}
 	r.rule.Effect = rule
@@ -113,8 +113,8 @@ func newReaction[F Fact](consumer string) *Reaction[F] {
 	r := &Reaction[F]{}
 	r.rule = Rule{
 		Consumer: consumer, On: r.fact.FactType(), fact: r.fact, Decode: decode[F],
-		Line:    func(e any) string { return e.(Event[F]).Fact.Key() },
-		FactKey: func(e any) string { return e.(Event[F]).Fact.Key() },
+		Line:    func(e any) string { return e.(*Event[F]).Fact.Key() },
+		FactKey: func(e any) string { return e.(*Event[F]).Fact.Key() },
 		Retry:   RetryPolicy{Base: 200 * time.Millisecond, Factor: 2, Most: time.Minute, Tries: 12},
 	}
 	return r
@@ -139,7 +139,7 @@ func (r *Reaction[F]) GivesUp(after time.Duration, build func(context.Context, *
 	r.rule.GiveUpAfter = after
 	r.rule.GiveUp = func(ctx context.Context, tx *Tx, e any, cause error) (fact Fact, err error) {
 		defer guard(&err)
-		return build(ctx, tx, e.(Event[F]), cause)
+		return build(ctx, tx, *e.(*Event[F]), cause)
 	}
 	return r
 }
@@ -166,7 +166,7 @@ func (r *Reaction[F]) Keeps(reason string) *Reaction[F] { r.rule.Keeps = reason;
 
 // Line orders the reaction's steps by another id than the record key.
 func (r *Reaction[F]) Line(of func(Event[F]) string) *Reaction[F] {
-	r.rule.Line = func(e any) string { return of(e.(Event[F])) }
+	r.rule.Line = func(e any) string { return of(*e.(*Event[F])) }
 	r.rule.OwnLine = true
 	return r
 }

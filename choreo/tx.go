@@ -17,11 +17,11 @@ import (
 type Tx struct {
 	*Unit
 	emitter  string
-	declared []string // fact types that the flow lets the emitter emit
-	cause    *Meta    // nil in a command
-	round    int      // how often the step was redone
-	targets  []Target // what this reaction undoes
-	ordinals map[[2]string]int
+	declared []string                  // fact types that the flow lets the emitter emit
+	cause    *Meta                     // nil in a command
+	round    int                       // how often the step was redone
+	targets  []Target                  // what this reaction undoes
+	ordinals map[string]map[string]int // by what was emitted, by cause
 }
 
 // Now is the engine's time at the start of the transaction, UTC.
@@ -57,7 +57,10 @@ func (tx *Tx) JoinSaga(saga string) { tx.saga = saga }
 func (tx *Tx) Emit(facts ...Fact) { tx.emit(tx.cause, facts) }
 
 // EmitFor is Emit for the reaction to one event among several.
-func (tx *Tx) EmitFor(c Cause, facts ...Fact) { tx.emit(c.cause(), facts) }
+func (tx *Tx) EmitFor(c Cause, facts ...Fact) {
+	cause := c.cause()
+	tx.emit(&cause, facts)
+}
 
 func (tx *Tx) emit(cause *Meta, facts []Fact) {
 	for _, fact := range facts {
@@ -74,7 +77,10 @@ func (tx *Tx) add(cause *Meta, fact Fact) error {
 	if err := validate(fact); err != nil {
 		return err
 	}
-	data, err := encode(fact)
+	if tx.encoder == nil {
+		tx.encoder = newEncoder()
+	}
+	data, err := tx.encoder.encode(fact)
 	if err != nil {
 		return fmt.Errorf("writing its JSON: %w", err)
 	}
@@ -97,18 +103,28 @@ func (tx *Tx) add(cause *Meta, fact Fact) error {
 	if safeguard.Off("derived ids") {
 		m.ID = tx.freshID()
 	}
-	tx.queue = append(tx.queue, &pending{Meta: m, fact: fact, data: data})
+	tx.pend(pending{Meta: m, fact: fact, data: data})
 	return nil
 }
 
-// encode writes JSON as it is: escaping < > & for HTML would make a fact that
-// holds some up to six times as large.
-func encode(fact Fact) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	err := e.Encode(fact)
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+// encoder writes the facts of a transaction as JSON, as it is: escaping < > & for
+// HTML would make a fact that holds some up to six times as large.
+type encoder struct {
+	buffer bytes.Buffer
+	json   *json.Encoder
+}
+
+func newEncoder() *encoder {
+	e := &encoder{}
+	e.json = json.NewEncoder(&e.buffer)
+	e.json.SetEscapeHTML(false)
+	return e
+}
+
+func (e *encoder) encode(fact Fact) ([]byte, error) {
+	e.buffer.Reset()
+	err := e.json.Encode(fact)
+	return bytes.Clone(bytes.TrimSuffix(e.buffer.Bytes(), []byte("\n"))), err
 }
 
 // headerBytes bounds what the headers of a record of ours take.
@@ -116,11 +132,15 @@ const headerBytes = 2 << 10
 
 // ordinal counts the facts of one type, or the ids, that a cause brought here.
 func (tx *Tx) ordinal(cause, what string) int {
-	if tx.ordinals == nil {
-		tx.ordinals = map[[2]string]int{}
+	of := tx.ordinals[what]
+	if of == nil {
+		if of = map[string]int{}; tx.ordinals == nil {
+			tx.ordinals = map[string]map[string]int{}
+		}
+		tx.ordinals[what] = of
 	}
-	n := tx.ordinals[[2]string{cause, what}]
-	tx.ordinals[[2]string{cause, what}]++
+	n := of[cause]
+	of[cause] = n + 1
 	return n
 }
 

@@ -88,8 +88,9 @@ type arrival struct {
 	meta   choreo.Meta
 	data   []byte
 	place  place
-	own    bool // it bears our source
-	copied bool // it is a copy of one of ours, at a place that is not its own
+	mark   *mark // of its place, in the transaction under way; nil where it is not ours
+	own    bool  // it bears our source
+	copied bool  // it is a copy of one of ours, at a place that is not its own
 
 	rule    *choreo.Rule // nil: there is nothing to do for it
 	event   any
@@ -132,9 +133,11 @@ func (a *Applier) Batch(ctx context.Context, b *broker.Batch) (Counts, error) {
 }
 
 func (a *Applier) readAll(records []*wire.Record) []*arrival {
-	arrivals := make([]*arrival, len(records))
+	arrivals, room := make([]*arrival, len(records)), make([]arrival, len(records))
+	var p wire.Parser
 	for i, r := range records {
-		arrivals[i] = a.read(r)
+		arrivals[i] = &room[i]
+		a.read(&p, r, arrivals[i])
 	}
 	return arrivals
 }
@@ -189,8 +192,8 @@ func (a *Applier) take(ctx context.Context, arrivals []*arrival, tails []broker.
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", a.Consumer.Name, err)
 		}
-		for p, sequence := range t.reached {
-			a.passed.Store(p, sequence)
+		for p, m := range t.marks.marks {
+			a.passed.Store(p, m.sequence)
 		}
 		for _, tail := range t.follow {
 			if !t.more {
@@ -215,16 +218,15 @@ func (a *Applier) take(ctx context.Context, arrivals []*arrival, tails []broker.
 }
 
 // read makes an arrival of a record; it asks nothing of the database.
-func (a *Applier) read(r *wire.Record) *arrival {
-	v := &arrival{record: r}
-	if v.meta, v.data, v.bad = wire.Parse(r); v.bad != nil {
+func (a *Applier) read(p *wire.Parser, r *wire.Record, v *arrival) {
+	v.record = r
+	if v.meta, v.data, v.bad = p.Parse(r); v.bad != nil {
 		v.sorted = Malformed
-		return v
+		return
 	}
 	v.place = place{v.meta.Source, r.Topic, r.Partition}
 	v.own = strings.HasPrefix(v.meta.Source, choreo.Origin(a.DB.Source()))
 	a.bind(v)
-	return v
 }
 
 // bind finds the rule of an arrival.
@@ -270,10 +272,9 @@ type transaction struct {
 	marks  *watermarks
 	busy   bool // the consumer has unfinished steps
 
-	done    []*arrival      // what this transaction took care of
-	reached map[place]int64 // the watermarks that it leaves
-	more    bool            // a hole is not healed to its end yet
-	put     []steps.New
+	done []*arrival // what this transaction took care of
+	more bool       // a hole is not healed to its end yet
+	put  []steps.New
 }
 
 // run sorts out what has come before, applies the rest in order and advances.
@@ -317,7 +318,7 @@ func (t *transaction) run(ctx context.Context, u *choreo.Unit) error {
 	if err := steps.Put(ctx, u, t.put...); err != nil {
 		return err
 	}
-	t.done, t.reached = append(t.done, fresh...), w.sequences
+	t.done = append(t.done, fresh...)
 	return w.advance(ctx, u)
 }
 

@@ -1,6 +1,7 @@
 package consume
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"database/sql"
@@ -9,7 +10,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/lib/pq"
@@ -25,11 +25,33 @@ import (
 // incarnation of a topic and partition.
 type watermarks struct {
 	consumer     string
-	sequences    map[place]int64
+	marks        map[place]*mark
 	ends         map[place]int64 // of the partitions read to their end
 	offsets      map[offsetPlace]int64
-	moved        map[place]bool
 	movedOffsets map[offsetPlace]bool
+}
+
+// mark is the watermark of a place, which every arrival of that place has.
+type mark struct {
+	sequence int64
+	moved    bool
+}
+
+func (m *mark) move(to int64) int64 {
+	if to != m.sequence {
+		m.sequence, m.moved = to, true
+	}
+	return to
+}
+
+// of is the mark of a place, made where there is none yet.
+func (w *watermarks) of(p place) *mark {
+	m := w.marks[p]
+	if m == nil {
+		m = &mark{}
+		w.marks[p] = m
+	}
+	return m
 }
 
 func (p place) compare(q place) int {
@@ -57,12 +79,19 @@ func (v *arrival) offsetPlace() offsetPlace {
 // are missing. A zombie that wakes after a rebalance finds them moved, and
 // changes nothing. It is the first statement of the transaction.
 func (t *transaction) begin(ctx context.Context, tx *sql.Tx) (now time.Time, err error) {
-	w := &watermarks{consumer: t.Consumer.Name, sequences: map[place]int64{},
-		offsets: map[offsetPlace]int64{}, moved: map[place]bool{}, movedOffsets: map[offsetPlace]bool{}}
+	w := &watermarks{consumer: t.Consumer.Name, marks: map[place]*mark{},
+		offsets: map[offsetPlace]int64{}, movedOffsets: map[offsetPlace]bool{}}
+	var last *arrival // of ours: most come in runs of one place
 	for _, v := range t.arrivals {
-		if v.own {
-			w.sequences[v.place] = 0
+		if !v.own {
+			continue
 		}
+		if last != nil && last.place == v.place {
+			v.mark = last.mark
+		} else {
+			v.mark = w.of(v.place)
+		}
+		last = v
 	}
 	if w.ends, err = t.ends(ctx, t.log(tx), t.tails); err != nil {
 		return now, err
@@ -71,9 +100,9 @@ func (t *transaction) begin(ctx context.Context, tx *sql.Tx) (now time.Time, err
 		return now, err
 	}
 	for p := range w.ends {
-		w.sequences[p] = 0
+		w.of(p)
 	}
-	places := slices.SortedFunc(maps.Keys(w.sequences), place.compare)
+	places := slices.SortedFunc(maps.Keys(w.marks), place.compare)
 	sources, topics, partitions := columns(places)
 	var marks pq.Int64Array
 	err = tx.QueryRowContext(ctx, `select * from choreo.begin_batch($1, $2, $3, $4)`,
@@ -82,7 +111,7 @@ func (t *transaction) begin(ctx context.Context, tx *sql.Tx) (now time.Time, err
 		return now, fmt.Errorf("locking watermarks: %w", err)
 	}
 	for i, p := range places {
-		w.sequences[p] = marks[i]
+		w.marks[p].sequence = marks[i]
 	}
 	t.marks = w
 	return now, nil
@@ -142,14 +171,14 @@ func (t *transaction) sift(ctx context.Context, u *choreo.Unit, w *watermarks) (
 			}
 			continue
 		}
-		at := w.sequences[v.place]
+		at := v.mark.sequence
 		if v.meta.Sequence > at+1 && !safeguard.Off("hole healing") {
 			healed, err := t.heal(ctx, u, v.place, at+1, min(v.meta.Sequence-1, at+int64(room)))
 			if err != nil {
 				return nil, err
 			}
 			fresh, room = append(fresh, healed...), room-len(healed)
-			at = w.move(v.place, at+int64(len(healed)))
+			at = v.mark.move(at + int64(len(healed)))
 			if v.meta.Sequence > at+1 { // not to its end yet: the rest of the batch comes again
 				t.more = true
 				return fresh, nil
@@ -160,7 +189,7 @@ func (t *transaction) sift(ctx context.Context, u *choreo.Unit, w *watermarks) (
 			t.done = append(t.done, v)
 			continue
 		}
-		w.move(v.place, v.meta.Sequence)
+		v.mark.move(v.meta.Sequence)
 		fresh = append(fresh, v)
 	}
 	healed, err := t.healEnds(ctx, u, w, &room, false)
@@ -171,7 +200,8 @@ func (t *transaction) sift(ctx context.Context, u *choreo.Unit, w *watermarks) (
 // to theirs: of earlier sources, or of the present one.
 func (t *transaction) healEnds(ctx context.Context, u *choreo.Unit, w *watermarks, room *int, earlier bool) (fresh []*arrival, err error) {
 	for _, p := range slices.SortedFunc(maps.Keys(w.ends), place.compare) {
-		at, end := w.sequences[p], w.ends[p]
+		m, end := w.marks[p], w.ends[p]
+		at := m.sequence
 		if end <= at || earlier == (p.source == t.DB.Source()) || safeguard.Off("tail check") {
 			continue
 		}
@@ -180,7 +210,7 @@ func (t *transaction) healEnds(ctx context.Context, u *choreo.Unit, w *watermark
 			return nil, err
 		}
 		fresh, *room = append(fresh, healed...), *room-len(healed)
-		if at = w.move(p, at+int64(len(healed))); end > at {
+		if at = m.move(at + int64(len(healed))); end > at {
 			t.more = true
 			return fresh, nil
 		}
@@ -188,40 +218,31 @@ func (t *transaction) healEnds(ctx context.Context, u *choreo.Unit, w *watermark
 	return fresh, nil
 }
 
-func (w *watermarks) move(p place, to int64) int64 {
-	if to != w.sequences[p] {
-		w.sequences[p], w.moved[p] = to, true
-	}
-	return to
-}
-
 // genuine tells at little cost what nearly every batch is: the next events of
 // some topic partitions, as the log has them. false says nothing.
 func (t *transaction) genuine(ctx context.Context, u *choreo.Unit, w *watermarks) (bool, error) {
 	type run struct {
 		from, next int64
-		ids        strings.Builder
+		ids        []byte
 	}
 	runs := map[place]*run{}
+	var r *run
+	var of *mark // of the run r
 	for _, v := range t.arrivals {
-		if !v.own || v.record == nil {
+		if !v.own || v.record == nil || v.meta.Sequence <= v.mark.sequence && v.meta.Sequence > 0 {
 			continue
 		}
-		at := w.sequences[v.place]
-		if v.meta.Sequence <= at && v.meta.Sequence > 0 {
-			continue
-		}
-		r := runs[v.place]
-		if r == nil {
-			r = &run{from: v.meta.Sequence, next: v.meta.Sequence}
-			runs[v.place] = r
+		if of != v.mark {
+			if r, of = runs[v.place], v.mark; r == nil {
+				r = &run{from: v.meta.Sequence, next: v.meta.Sequence}
+				runs[v.place] = r
+			}
 		}
 		if v.meta.Sequence != r.next || v.meta.Sequence <= 0 {
 			return false, nil
 		}
 		r.next++
-		r.ids.WriteString(v.meta.ID)
-		r.ids.WriteByte(' ')
+		r.ids = append(append(r.ids, v.meta.ID...), ' ')
 	}
 	if len(runs) == 0 {
 		return true, nil
@@ -231,7 +252,7 @@ func (t *transaction) genuine(ctx context.Context, u *choreo.Unit, w *watermarks
 	var from, next pgarray.Int8
 	after := int64(math.MaxInt64)
 	for _, p := range places {
-		behind, err := t.DB.LogAfter(ctx, t.log(u.SQL()), p.stream(), w.sequences[p])
+		behind, err := t.DB.LogAfter(ctx, t.log(u.SQL()), p.stream(), w.marks[p].sequence)
 		if err != nil {
 			return false, err
 		}
@@ -246,7 +267,7 @@ func (t *transaction) genuine(ctx context.Context, u *choreo.Unit, w *watermarks
 	defer rows.Close()
 	for i := 0; rows.Next(); i++ {
 		var ids sql.RawBytes
-		if err := rows.Scan(&ids); err != nil || string(ids) != runs[places[i]].ids.String() {
+		if err := rows.Scan(&ids); err != nil || !bytes.Equal(ids, runs[places[i]].ids) {
 			return false, err
 		}
 	}
@@ -265,10 +286,10 @@ func (t *transaction) unmask(ctx context.Context, u *choreo.Unit, w *watermarks)
 	var claimants []*arrival
 	after := int64(math.MaxInt64)
 	for _, v := range t.arrivals {
-		if v.own && v.record != nil && (v.meta.Sequence > w.sequences[v.place] || v.meta.Sequence == 0) {
+		if v.own && v.record != nil && (v.meta.Sequence > v.mark.sequence || v.meta.Sequence == 0) {
 			claims = append(claims, choreo.Claim{Stream: v.place.stream(), Sequence: v.meta.Sequence, ID: v.meta.ID})
 			claimants = append(claimants, v)
-			behind, err := t.DB.LogAfter(ctx, t.log(u.SQL()), v.place.stream(), w.sequences[v.place])
+			behind, err := t.DB.LogAfter(ctx, t.log(u.SQL()), v.place.stream(), v.mark.sequence)
 			if err != nil {
 				return err
 			}
@@ -322,12 +343,13 @@ func (t *transaction) firstOfForeign(ctx context.Context, u *choreo.Unit, w *wat
 // advance stores the watermarks that moved, unless the consumer is paused. Who
 // pauses it waits for their locks, and so for the batches under way.
 func (w *watermarks) advance(ctx context.Context, u *choreo.Unit) error {
-	places := slices.SortedFunc(maps.Keys(w.moved), place.compare)
+	places := slices.SortedFunc(maps.Keys(w.marks), place.compare)
+	places = slices.DeleteFunc(places, func(p place) bool { return !w.marks[p].moved })
 	if len(places) > 0 {
 		sources, topics, partitions := columns(places)
 		var sequences pgarray.Int8
 		for _, p := range places {
-			sequences = append(sequences, w.sequences[p])
+			sequences = append(sequences, w.marks[p].sequence)
 		}
 		var advanced bool
 		err := u.SQL().QueryRowContext(ctx, `select choreo.advance_watermarks($1, $2, $3, $4, $5)`,

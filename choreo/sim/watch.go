@@ -287,7 +287,7 @@ func (s *Sim) pend(ctx context.Context, tx *choreo.Tx, kind string, r *choreo.Ru
 
 // metaOf is the Meta of an event whose type is erased.
 func metaOf(e any) choreo.Meta {
-	return reflect.ValueOf(e).FieldByName("Meta").Interface().(choreo.Meta)
+	return reflect.ValueOf(e).Elem().FieldByName("Meta").Interface().(choreo.Meta)
 }
 
 func mustJSON(v any) []byte {

@@ -75,8 +75,16 @@ func Encode(m choreo.Meta, data []byte, partition int32) *Record {
 // Parse reads the event of a record. A missing id is derived from where the
 // record stands, a missing key is the id, and so is a missing saga. The error
 // is ErrMalformed.
-func Parse(r *Record) (choreo.Meta, []byte, error) {
-	a, data, err := attributesOf(r)
+func Parse(r *Record) (choreo.Meta, []byte, error) { return new(Parser).Parse(r) }
+
+// Parser parses records that come one after another: what one has in common with
+// the one before it, as source and type mostly are, is not made anew.
+type Parser struct{ last attributes }
+
+// Parse is Parse of one record.
+func (p *Parser) Parse(r *Record) (choreo.Meta, []byte, error) {
+	a, data, err := attributesOf(r, &p.last)
+	p.last = a
 	if err != nil {
 		return choreo.Meta{}, nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
@@ -191,12 +199,13 @@ func (a *attributes) field(name string) *string {
 	return nil
 }
 
-// attributesOf finds the attributes and the data, in either mode.
-func attributesOf(r *Record) (attributes, []byte, error) {
+// attributesOf finds the attributes and the data, in either mode. Strings that
+// are those of last are shared with it.
+func attributesOf(r *Record, last *attributes) (attributes, []byte, error) {
 	var a attributes
 	for _, h := range r.Headers {
 		name := strings.ToLower(h.Name)
-		if name == "content-type" && strings.HasPrefix(string(h.Value), "application/cloudevents") {
+		if name == "content-type" && bytes.HasPrefix(h.Value, []byte("application/cloudevents")) {
 			return structured(r.Value)
 		}
 		name, ours := strings.CutPrefix(name, "ce_")
@@ -204,7 +213,11 @@ func attributesOf(r *Record) (attributes, []byte, error) {
 			continue
 		}
 		if field := a.field(name); field != nil {
-			*field = string(h.Value)
+			if before := *last.field(name); before == string(h.Value) {
+				*field = before
+			} else {
+				*field = string(h.Value)
+			}
 		}
 	}
 	return a, r.Value, nil
