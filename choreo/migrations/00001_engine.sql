@@ -155,45 +155,35 @@ $$;
 select choreo.add_log_partition();
 
 -- The oldest facts of the outbox above an id, as many as most and no more than make
--- up so many bytes of data, the last of them reaching beyond; with the partitions of their
--- topics, and which transactions were under way in that same snapshot: of the
+-- up so many bytes of data, the last of them reaching beyond; how many partitions
+-- topics have; and which transactions were under way in that same snapshot: of the
 -- caller's statement, since it is stable. Facts of topics that are held stay, which
--- the last column tells. One row without an id where there is
--- none. Data are JSON, and come as text: as bytea they would double. Lengths are
--- read without the data where these are large.
+-- held tells. The facts come as one text, each column with the separator behind it:
+-- to make rows of them, and to read these, cost more than the rest. Data are JSON, and
+-- come as text: as bytea they would double. Lengths are read without the data where
+-- these are large.
 -- +goose StatementBegin
-create function choreo.claim_outbox(most bigint, bytes bigint, above bigint)
-  returns table (xmin text, xmax text, id bigint, event_id text, type text, key text, saga text, causation text, emitter text,
-    ran_in text, traceparent text, at timestamptz, data text, partitions integer, held boolean) language plpgsql stable as $$
-#variable_conflict use_column
+create function choreo.claim_outbox(most bigint, bytes bigint, above bigint, separator text, out low text, out high text,
+    out held boolean, out claimed bigint, out packed text, out topics text[], out partitions bigint[])
+  language plpgsql stable as $$
 declare
   holding text[] := array(select t.topic from choreo.topics t where t.held_until > choreo.troupe_now());
 begin
-  if (select sum(octet_length(x.data)) from (select data from choreo.outbox where id > above and (holding = '{}' or split_part(type, '.', 1) <> all (holding))
-      order by id limit most) x) > bytes then
+  held := holding <> '{}';
+  if (select sum(octet_length(x.data)) from (select o.data from choreo.outbox o where o.id > above
+        and (not held or split_part(o.type, '.', 1) <> all (holding)) order by o.id limit most) x) > bytes then
     select count(*) into most from (
       select sum(octet_length(x.data)) over (order by x.id) - octet_length(x.data) as before
-      from (select id, data from choreo.outbox where id > above and (holding = '{}' or split_part(type, '.', 1) <> all (holding))
-        order by id limit most) x) y where y.before < bytes;
+      from (select o.id, o.data from choreo.outbox o where o.id > above
+        and (not held or split_part(o.type, '.', 1) <> all (holding)) order by o.id limit most) x) y where y.before < bytes;
   end if;
-  if holding <> '{}' then
-    return query
-      select pg_snapshot_xmin(s)::text, pg_snapshot_xmax(s)::text, o.id, o.event_id, o.type, o.key, o.saga, o.causation, o.emitter,
-        o.ran_in, o.traceparent, o.at, convert_from(o.data, 'utf8'), t.partitions, true
-      from pg_current_snapshot() s
-      left join (select * from choreo.outbox x where x.id > above and split_part(x.type, '.', 1) <> all (holding)
-        order by x.id limit most) o on true
-      left join choreo.topics t on t.topic = split_part(o.type, '.', 1)
-      order by o.id;
-    return;
-  end if;
-  return query
-    select pg_snapshot_xmin(s)::text, pg_snapshot_xmax(s)::text, o.id, o.event_id, o.type, o.key, o.saga, o.causation, o.emitter,
-      o.ran_in, o.traceparent, o.at, convert_from(o.data, 'utf8'), t.partitions, false
-    from pg_current_snapshot() s
-    left join (select * from choreo.outbox x where x.id > above order by x.id limit most) o on true
-    left join choreo.topics t on t.topic = split_part(o.type, '.', 1)
-    order by o.id;
+  select pg_snapshot_xmin(pg_current_snapshot()), pg_snapshot_xmax(pg_current_snapshot()), count(*),
+      coalesce(string_agg(concat_ws(separator, o.id, o.event_id, o.type, o.key, o.saga, o.causation, o.emitter, o.ran_in,
+        o.traceparent, o.at, convert_from(o.data, 'utf8'), ''), ''), '')
+    into low, high, claimed, packed
+    from (select * from choreo.outbox x where x.id > above and (not held or split_part(x.type, '.', 1) <> all (holding))
+      order by x.id limit most) o;
+  select array_agg(t.topic), array_agg(t.partitions) into topics, partitions from choreo.topics t where claimed > 0;
 end
 $$;
 -- +goose StatementEnd

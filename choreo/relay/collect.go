@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"troupe/choreo"
@@ -23,85 +22,6 @@ const (
 	collectAtOnce = 500 // foreign events in one transaction
 	storeEvery    = time.Second
 )
-
-// collector is how far the relay has searched Kafka for foreign records. What it
-// published itself it need not read: it knows the offsets.
-type collector struct {
-	mu   sync.Mutex
-	ours map[place][]span
-
-	// Of Collect alone, which runs once at a time.
-	known   bool
-	next    map[spot]int64
-	stored  map[spot]int64
-	storeAt time.Time
-}
-
-// spot is a partition of one incarnation of a topic.
-type spot struct {
-	topicID   string
-	partition int32
-}
-
-// span are offsets from first to before end.
-type span struct{ first, end int64 }
-
-// mostSpans bounds what is remembered of a partition while nobody collects.
-const mostSpans = 256
-
-// wrote notes where the records stand that we have just written; err says which
-// of them did not arrive. It tells how many did.
-func (c *collector) wrote(topic string, records []*wire.Record, err error) (arrived int) {
-	var failed *broker.FailedError
-	if err != nil && !errors.As(err, &failed) {
-		return 0
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ours == nil {
-		c.ours = map[place][]span{}
-	}
-	for i, record := range records {
-		if failed != nil && failed.At[i] != nil {
-			continue
-		}
-		arrived++
-		p := place{topic, record.Partition}
-		list := c.ours[p]
-		if n := len(list); n > 0 && list[n-1].end == record.Offset {
-			list[n-1].end++
-			continue
-		}
-		list = append(list, span{record.Offset, record.Offset + 1})
-		c.ours[p] = list[max(0, len(list)-mostSpans):]
-	}
-	return arrived
-}
-
-// skip passes over what we have written, and tells where the next of it begins.
-func (c *collector) skip(p place, at, end int64) (from, to int64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	list := c.ours[p]
-	for len(list) > 0 && list[0].first <= at {
-		at = max(at, list[0].end)
-		list = list[1:]
-	}
-	if len(list) > 0 {
-		end = min(end, list[0].first)
-	}
-	if c.ours != nil {
-		c.ours[p] = list
-	}
-	return at, end
-}
-
-// forget drops what was noted of an incarnation of a topic that is gone.
-func (c *collector) forget(p place) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.ours, p)
-}
 
 // collect copies foreign records into the log, beside relaying, until ctx ends.
 func (r *Relay) collect(ctx context.Context) {
@@ -138,6 +58,9 @@ func (r *Relay) Collect(ctx context.Context) (n int, err error) {
 	}
 	ends, err := r.reader.Ends(ctx, topics)
 	if err != nil {
+		return 0, err
+	}
+	if err := r.collector.settled(ctx); err != nil {
 		return 0, err
 	}
 	slices.SortFunc(ends, func(a, b broker.End) int {

@@ -134,9 +134,8 @@ func (r *Relay) publish(ctx context.Context, facts []*fact) (broken map[int64]bo
 	broken = map[int64]bool{}
 	for _, topic := range slices.Sorted(maps.Keys(topics)) { // in one order: a simulation repeats it
 		o := topics[topic]
-		err := r.publisher.Publish(topic, broker.NewMessage(ctx, &broker.Batch{Records: o.records}))
-		errs = append(errs, err)
-		delivered += r.collector.wrote(topic, o.records, err)
+		arrived, err := r.write(ctx, topic, o.records)
+		errs, delivered = append(errs, err), delivered+arrived
 		o.failed(err, broken)
 		if err := r.advance(ctx, o.reached(err)); err != nil {
 			for _, o := range topics { // nothing may go out that comes behind them
@@ -150,6 +149,13 @@ func (r *Relay) publish(ctx context.Context, facts []*fact) (broken map[int64]bo
 		err = fmt.Errorf("%w (%w)", err, errOthers)
 	}
 	return broken, err
+}
+
+// write publishes to one topic, and tells how many records arrived.
+func (r *Relay) write(ctx context.Context, topic string, records []*wire.Record) (arrived int, err error) {
+	defer r.collector.writes()()
+	err = r.publisher.Publish(topic, broker.NewMessage(ctx, &broker.Batch{Records: records}))
+	return r.collector.wrote(topic, records, err), err
 }
 
 // mark is how far a stream stands on Kafka.

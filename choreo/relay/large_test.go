@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/lib/pq"
 
 	"troupe/choreo"
 	"troupe/choreo/relay"
@@ -48,5 +51,38 @@ func TestLargeFactsAreClaimedByTheirBytes(t *testing.T) {
 		if len(sequences) != large+small {
 			t.Errorf("%d are published, want %d", len(sequences), large+small)
 		}
+	}
+}
+
+// A claim comes as one text: a fact that contains what stands between its columns
+// is relayed as it is.
+func TestAKeyWithControlCharactersIsRelayed(t *testing.T) {
+	t.Parallel()
+	s, p := setUp(t)
+	_, err := choreo.Commit(t.Context(), s.DB, "tick", func(_ context.Context, tx *choreo.Tx) error {
+		for n := range 3 {
+			tx.Emit(ticked{ClockID: "a\x01\x01b", N: n})
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := drain(t, relay.New(s.DB, p, p, slog.New(slog.DiscardHandler))); err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	if err := s.DB.Pool().QueryRowContext(t.Context(), `select array_agg(key order by sequence) from choreo.event_log`).Scan(pq.Array(&keys)); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"a\x01\x01b", "a\x01\x01b", "a\x01\x01b"}; !slices.Equal(keys, want) {
+		t.Errorf("the log has the keys %q, want %q", keys, want)
+	}
+	total := 0
+	for _, sequences := range p.out {
+		total += len(sequences)
+	}
+	if total != 3 {
+		t.Errorf("%d facts are published, want 3", total)
 	}
 }

@@ -3,8 +3,10 @@ package relay
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -65,38 +67,16 @@ func (f *floor) claimed(highest int64, xmin, xmax uint64) {
 	}
 }
 
-// claim reads the oldest facts of the outbox, above the floor, with the number of
-// partitions of their topics, and which transactions were under way then: nobody
-// but the one relay removes any.
-func claim(ctx context.Context, tx *sql.Tx, f floor) ([]*fact, floor, error) {
-	rows, err := tx.QueryContext(ctx, `select * from choreo.claim_outbox($1, $2, $3)`, Batch, batchBytes, f.id)
+// claim reads the oldest facts of the outbox, above the floor, and which
+// transactions were under way then: nobody but the one relay removes any. unlikely
+// is a text that no fact contains.
+func claim(ctx context.Context, tx *sql.Tx, f floor, unlikely string) ([]*fact, floor, error) {
+	facts, xmin, xmax, held, err := claimBy(ctx, tx, f.id, "\x01")
+	if errors.Is(err, errSeparator) {
+		facts, xmin, xmax, held, err = claimBy(ctx, tx, f.id, unlikely)
+	}
 	if err != nil {
 		return nil, f, fmt.Errorf("claiming from the outbox: %w", err)
-	}
-	defer rows.Close()
-	var facts []*fact
-	var xmin, xmax uint64
-	var held bool
-	for rows.Next() {
-		var id sql.NullInt64
-		var at sql.NullTime
-		var text [8]sql.NullString
-		var data []byte
-		var partitions sql.NullInt64
-		if err := rows.Scan(&xmin, &xmax, &id, &text[0], &text[1], &text[2], &text[3], &text[4], &text[5], &text[6],
-			&text[7], &at, &data, &partitions, &held); err != nil {
-			return nil, f, err
-		}
-		if !id.Valid {
-			continue // there is nothing
-		}
-		topic, key := choreo.Topic(text[1].String), text[2].String
-		if !partitions.Valid {
-			return nil, f, fmt.Errorf("topic %s is not known: run `troupe topics apply`", topic)
-		}
-		facts = append(facts, &fact{id: id.Int64, place: place{topic, wire.PartitionOf(key, int(partitions.Int64))}, eventID: text[0].String, typ: text[1].String, key: key,
-			saga: text[3].String, causation: text[4].String, emitter: text[5].String, ranIn: text[6].String,
-			traceparent: text[7].String, at: at.Time, data: data})
 	}
 	highest := f.highest
 	if n := len(facts); n > 0 {
@@ -110,7 +90,73 @@ func claim(ctx context.Context, tx *sql.Tx, f floor) ([]*fact, floor, error) {
 	if safeguard.Off("claim order") {
 		slices.Reverse(facts)
 	}
-	return facts, f, rows.Err()
+	return facts, f, nil
+}
+
+// errSeparator says that a fact contains what was to stand between its columns.
+var errSeparator = errors.New("the separator is part of a fact")
+
+// claimBy reads the facts with something between their columns.
+func claimBy(ctx context.Context, tx *sql.Tx, above int64, separator string) (facts []*fact, xmin, xmax uint64, held bool, err error) {
+	var n int
+	var packed string
+	var topics pq.StringArray
+	var partitions pq.Int64Array
+	err = tx.QueryRowContext(ctx, `select * from choreo.claim_outbox($1, $2, $3, $4)`, Batch, batchBytes, above, separator).Scan(
+		&xmin, &xmax, &held, &n, &packed, &topics, &partitions)
+	if err != nil {
+		return nil, 0, 0, false, err
+	}
+	counts := map[string]int{}
+	for i, topic := range topics {
+		counts[topic] = int(partitions[i])
+	}
+	facts, err = unpack(packed, separator, n)
+	for _, f := range facts {
+		topic := choreo.Topic(f.typ)
+		if counts[topic] == 0 {
+			return nil, 0, 0, false, fmt.Errorf("topic %s is not known: run `troupe topics apply`", topic)
+		}
+		f.place = place{topic, wire.PartitionOf(f.key, counts[topic])}
+	}
+	return facts, xmin, xmax, held, err
+}
+
+// columns are those of a fact in a claim.
+const columns = 11
+
+// unpack reads n facts whose columns each have the separator behind them. They
+// share the memory of the text, and their data that of one copy of it.
+func unpack(packed, separator string, n int) ([]*fact, error) {
+	if strings.Count(packed, separator) != n*columns {
+		return nil, errSeparator
+	}
+	data, at := []byte(packed), 0
+	next := func() string {
+		length := strings.Index(packed[at:], separator)
+		field := packed[at : at+length]
+		at += length + len(separator)
+		return field
+	}
+	facts, rows := make([]*fact, n), make([]fact, n)
+	for i := range rows {
+		f := &rows[i]
+		facts[i] = f
+		var err error
+		if f.id, err = strconv.ParseInt(next(), 10, 64); err != nil {
+			return nil, err
+		}
+		for _, field := range [...]*string{&f.eventID, &f.typ, &f.key, &f.saga, &f.causation, &f.emitter, &f.ranIn, &f.traceparent} {
+			*field = next()
+		}
+		if f.at, err = pq.ParseTimestamp(nil, next()); err != nil {
+			return nil, err
+		}
+		from := at
+		length := len(next())
+		f.data = data[from : from+length : from+length]
+	}
+	return facts, nil
 }
 
 // full tells whether a claim took as much as it may.

@@ -111,7 +111,7 @@ func (r *Relay) sequence(ctx context.Context) (n int, err error) {
 	if err := r.hold(ctx, tx); err != nil {
 		return 0, err
 	}
-	claimed, risen, err := claim(ctx, tx, r.floor)
+	claimed, risen, err := claim(ctx, tx, r.floor, r.holder)
 	if err != nil {
 		return 0, err
 	}

@@ -49,9 +49,12 @@ const maxID = 255
 func Encode(m choreo.Meta, data []byte, partition int32) *Record {
 	r := &Record{Topic: m.Topic(), Partition: partition, Key: []byte(m.Key), Value: data, Time: m.Time,
 		Headers: make([]Header, 0, 13)}
+	values := make([]byte, 0, 384) // one piece of memory for most records
 	add := func(name, value string) {
 		if value != "" {
-			r.Headers = append(r.Headers, Header{name, []byte(value)})
+			from := len(values)
+			values = append(values, value...)
+			r.Headers = append(r.Headers, Header{name, values[from:len(values):len(values)]})
 		}
 	}
 	add("content-type", "application/json")

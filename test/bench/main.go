@@ -47,7 +47,7 @@ func parse(args []string) (*options, error) {
 	o := &options{}
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.IntVar(&o.rounds, "rounds", 3, "measured `runs` of each side, in turns")
-	f.IntVar(&o.events, "events", 200_000, "`events` of one run of ours; the stock way, being slower, gets a tenth")
+	f.IntVar(&o.events, "events", 200_000, "`events` of one run of ours; the stock way, being slower, gets a tenth to consume")
 	f.StringVar(&o.only, "only", "", "run these rows, comma-separated `names`; growth stands for those that show what a million old events, "+
 		"a million keys, parked steps and thirty consumers cost, ablation for those that show what the parts of an event cost")
 	f.StringVar(&o.side, "side", "both", "stock, ours or both")
