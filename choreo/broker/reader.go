@@ -154,12 +154,13 @@ func (r *Reader) ReadFrom(ctx context.Context, topic string, partition int32, of
 		return err
 	}
 	name := r.config.topic(topic)
-	first, err := client.GetOffset(name, partition, sarama.OffsetOldest)
-	if err != nil {
-		r.failed(client)
+	var first, end int64
+	err = led(ctx, client, name, func() (err error) {
+		if first, err = client.GetOffset(name, partition, sarama.OffsetOldest); err == nil {
+			end, err = client.GetOffset(name, partition, sarama.OffsetNewest)
+		}
 		return err
-	}
-	end, err := client.GetOffset(name, partition, sarama.OffsetNewest)
+	})
 	if err != nil {
 		r.failed(client)
 		return err
@@ -172,7 +173,12 @@ func (r *Reader) ReadFrom(ctx context.Context, topic string, partition int32, of
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		records, next, err := fetch(client, name, partition, offset)
+		var records []*sarama.ConsumerMessage
+		var next int64
+		err := led(ctx, client, name, func() (err error) {
+			records, next, err = fetch(client, name, partition, offset)
+			return err
+		})
 		if err != nil {
 			r.failed(client)
 			return fmt.Errorf("reading %s/%d from offset %d: %w", topic, partition, offset, err)
@@ -185,6 +191,34 @@ func (r *Reader) ReadFrom(ctx context.Context, topic string, partition int32, of
 		offset = next
 	}
 	return nil
+}
+
+// led asks again, for most of a second, while a topic has no leader that says it
+// is one: it was just made, or its broker has just come back.
+func led(ctx context.Context, client sarama.Client, name string, ask func() error) error {
+	for wait := 50 * time.Millisecond; ; wait *= 2 {
+		err := ask()
+		if !leaderless(err) || wait > 400*time.Millisecond {
+			return err
+		}
+		pause(ctx, wait)
+		if ctx.Err() != nil {
+			return err
+		}
+		if failed := client.RefreshMetadata(name); failed != nil && !leaderless(failed) {
+			return failed
+		}
+	}
+}
+
+func leaderless(err error) bool {
+	for _, passing := range []sarama.KError{sarama.ErrNotLeaderForPartition, sarama.ErrLeaderNotAvailable, sarama.ErrReplicaNotAvailable,
+		sarama.ErrUnknownTopicOrPartition, sarama.ErrFencedLeaderEpoch, sarama.ErrUnknownLeaderEpoch, sarama.ErrOffsetNotAvailable} {
+		if errors.Is(err, passing) {
+			return true
+		}
+	}
+	return false
 }
 
 // fetch reads what one request gives, and tells where to go on. It asks the

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -58,6 +60,9 @@ func ApplyTopics(ctx context.Context, c Config, pool *sql.DB, names []string, pa
 		if after, err = awaitTopics(ctx, client, c, names, complete); err != nil {
 			return nil, err
 		}
+		if err := awaitLeaders(ctx, c, after); err != nil {
+			return nil, err
+		}
 	}
 	topics := make([]Topic, len(names))
 	for i, name := range names {
@@ -71,28 +76,57 @@ func ApplyTopics(ctx context.Context, c Config, pool *sql.DB, names []string, pa
 	return topics, nil
 }
 
-// brokerPatience bounds waiting for a broker that is busy or only starting, and
-// for a cluster to tell everywhere of topics that were made.
-const brokerPatience = 15 * time.Second
+const (
+	// brokerPatience bounds waiting for a broker that is busy or only starting, and
+	// for a cluster to tell everywhere of topics that were made.
+	brokerPatience = 15 * time.Second
+	// leaderPatience bounds waiting for the partitions of those to be served: a broker
+	// on a busy machine was seen to take longer than 15 s for 72 of them.
+	leaderPatience = time.Minute
+)
 
 // awaitTopics counts the partitions of those topics that are there, once the
 // broker answers and they are enough.
-func awaitTopics(ctx context.Context, client *kafka.Client, c Config, names []string, enough func(map[string]int) bool) (map[string]int, error) {
-	ctx, cancel := context.WithTimeout(ctx, brokerPatience)
+func awaitTopics(ctx context.Context, client *kafka.Client, c Config, names []string, enough func(map[string]int) bool) (counts map[string]int, err error) {
+	err = await(ctx, brokerPatience, func(ctx context.Context) error {
+		if counts, err = partitionsOf(ctx, client, c, names); err == nil && !enough(counts) {
+			return errNotThere
+		}
+		return err
+	})
+	return counts, err
+}
+
+var errNotThere = errors.New("the topics that were made are not there")
+
+// awaitLeaders waits until every partition is served. A broker tells of a topic
+// that was made before it serves it, and refuses what comes meanwhile: it is not
+// the leader.
+func awaitLeaders(ctx context.Context, c Config, partitions map[string]int) error {
+	reader, all := NewReader(c), 0
+	defer reader.Close() //nolint:errcheck // it only asked
+	for _, n := range partitions {
+		all += n
+	}
+	return await(ctx, leaderPatience, func(ctx context.Context) error {
+		ends, err := reader.Ends(ctx, slices.Sorted(maps.Keys(partitions)))
+		if err == nil && len(ends) < all {
+			err = fmt.Errorf("%d of %d partitions have no leader that serves them", all-len(ends), all)
+		}
+		return err
+	})
+}
+
+// await asks again until there is no error, for as long as told.
+func await(ctx context.Context, patience time.Duration, ask func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
-		counts, err := partitionsOf(ctx, client, c, names)
-		if err == nil && enough(counts) {
-			return counts, nil
+		err := ask(ctx)
+		if err == nil || ctx.Err() != nil {
+			return err
 		}
 		pause(ctx, 50*time.Millisecond)
-		if ctx.Err() == nil {
-			continue
-		}
-		if err == nil {
-			err = fmt.Errorf("waiting for the topics that were made: %w", ctx.Err())
-		}
-		return nil, err
 	}
 }
 
@@ -137,6 +171,9 @@ func GrowTopic(ctx context.Context, c Config, name string, partitions int) error
 	if err := made.Errors[c.topic(name)]; err != nil {
 		return fmt.Errorf("growing topic %s: %w", name, err)
 	}
-	_, err = awaitTopics(ctx, client, c, []string{name}, func(counts map[string]int) bool { return counts[name] >= partitions })
-	return err
+	counts, err := awaitTopics(ctx, client, c, []string{name}, func(counts map[string]int) bool { return counts[name] >= partitions })
+	if err != nil {
+		return err
+	}
+	return awaitLeaders(ctx, c, counts)
 }
