@@ -61,6 +61,12 @@ func causeMillis(m *Meta) int64 {
 	return m.Time.UnixMilli()
 }
 
+// IsOurs tells whether an id is written as we write ours. It may be anybody's.
+func IsOurs(id string) bool {
+	u, err := uuid.Parse(id)
+	return err == nil && (u.Version() == 7 || u.Version() == 8) && u.String() == id
+}
+
 func stamp(id *uuid.UUID, millis int64, version byte) {
 	var ms [8]byte
 	binary.BigEndian.PutUint64(ms[:], uint64(millis)<<16)

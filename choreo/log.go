@@ -172,6 +172,32 @@ func (db *DB) Strangers(ctx context.Context, log Querier, claims []Claim, after 
 	return strangers, err
 }
 
+// Undecided finds the records of these topic partitions that no active relay has
+// read past. An event that bears our source and is not in the log is foreign when
+// one has: it had read Kafka back before, and nothing of ours was missing. Before,
+// it may as well be of a timeline that a restore took back, since what Kafka got
+// after a backup stands behind what the relay had read by then.
+func (db *DB) Undecided(ctx context.Context, log Querier, at []Spot) ([]int, error) {
+	var topicIDs pgarray.Text
+	var partitions, offsets pgarray.Int8
+	for _, s := range at {
+		topicIDs = append(topicIDs, s.TopicID)
+		partitions, offsets = append(partitions, int64(s.Partition)), append(offsets, s.Offset)
+	}
+	return indexes(ctx, log, `
+		select a.i - 1 from unnest($1::text[], $2::bigint[], $3::bigint[]) with ordinality as a (topic_id, partition, at, i)
+		where not exists (select from choreo.collected c
+			where c.topic_id = a.topic_id and c.partition = a.partition and c.next_offset > a.at)
+		or $4 <> (select '/troupe/' || database_id || '/' || epoch from choreo.source)`, topicIDs, partitions, offsets, db.Source())
+}
+
+// Spot is where a record stands in one incarnation of a topic.
+type Spot struct {
+	TopicID   string
+	Partition int32
+	Offset    int64
+}
+
 func indexes(ctx context.Context, log Querier, query string, args ...any) ([]int, error) {
 	rows, err := log.QueryContext(ctx, query, args...)
 	if err != nil {

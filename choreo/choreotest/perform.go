@@ -29,11 +29,33 @@ type Performance struct {
 
 	stage   *Stage
 	process *consume.Process
+	metrics *prometheus.Registry
 	stop    func() error
 }
 
 // Ready says which consumers have not joined, or cannot go on.
 func (p *Performance) Ready() error { return p.process.Ready() }
+
+// Records counts the records that came to an outcome at a consumer since Start.
+func (p *Performance) Records(consumer string, outcome consume.Outcome) (n int) {
+	p.stage.t.Helper()
+	families, err := p.metrics.Gather()
+	if err != nil {
+		p.stage.t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			labels := map[string]string{}
+			for _, l := range m.GetLabel() {
+				labels[l.GetName()] = l.GetValue()
+			}
+			if labels["consumer"] == consumer && labels["outcome"] == string(outcome) {
+				n += int(m.GetCounter().GetValue())
+			}
+		}
+	}
+	return n
+}
 
 // Perform starts a performance, which ends with the test.
 func (s *Stage) Perform() *Performance {
@@ -57,8 +79,9 @@ func (p *Performance) Start() {
 	if err != nil {
 		p.stage.t.Fatal(err)
 	}
+	p.metrics = prometheus.NewRegistry()
 	process, err := consume.NewProcess(p.stage.DB, p.Broker, p.stage.DB.Flow().Consumers(),
-		consume.NewMetrics(prometheus.NewRegistry()), steps.Options{})
+		consume.NewMetrics(p.metrics), steps.Options{})
 	if err != nil {
 		p.stage.t.Fatal(err)
 	}
@@ -71,7 +94,7 @@ func (p *Performance) Start() {
 	})
 	g.Go(func() error { return process.Run(ctx, &choreo.Hints{}) })
 	p.stop = func() error { cancel(); return errors.Join(g.Wait(), publisher.Close(), reader.Close()) }
-	Eventually(p.stage.t, "every consumer has joined", func() bool { return process.Ready() == nil })
+	Eventually(p.stage.t, "every consumer has joined", func() bool { return !errors.Is(process.Ready(), consume.ErrNotJoined) })
 }
 
 // Forward relays everything that is committed, while the performance is stopped.

@@ -41,6 +41,12 @@ const (
 // ErrGap is a hole in a topic partition that the log cannot fill.
 var ErrGap = errors.New("events are missing on Kafka and in the log")
 
+// ErrUndecided is an event that bears our source and is not in the log, and no
+// relay has read past it: somebody else made it, or a restore took it back. A
+// relay that runs decides within a second; where it refuses, `troupe source new`
+// does.
+var ErrUndecided = errors.New("an event of our source is not in the log: it waits for a relay to tell whether the database was set back")
+
 // ErrPaused is a consumer that an operator holds still.
 var ErrPaused = errors.New("the consumer is paused")
 
@@ -132,6 +138,11 @@ func (a *Applier) Batch(ctx context.Context, b *broker.Batch) (Counts, error) {
 	return a.take(ctx, arrivals, b.Tails)
 }
 
+// isHeld tells that a batch cannot be applied now, whoever is in it.
+func isHeld(err error) bool {
+	return errors.Is(err, ErrGap) || errors.Is(err, ErrUndecided) || errors.Is(err, ErrPaused)
+}
+
 func (a *Applier) readAll(records []*wire.Record) []*arrival {
 	arrivals, room := make([]*arrival, len(records)), make([]arrival, len(records))
 	var p wire.Parser
@@ -185,7 +196,7 @@ func (a *Applier) take(ctx context.Context, arrivals []*arrival, tails []broker.
 	for more := true; more; {
 		t := &transaction{Applier: a, arrivals: arrivals, tails: tails}
 		err := a.home().InUnitBegun(ctx, t.begin, t.run)
-		if err != nil && ctx.Err() == nil && !choreo.IsInfrastructure(err) && !choreo.IsBroken(err) && !errors.Is(err, ErrGap) && !errors.Is(err, ErrPaused) {
+		if err != nil && ctx.Err() == nil && !choreo.IsInfrastructure(err) && !choreo.IsBroken(err) && !isHeld(err) {
 			t = &transaction{Applier: a, arrivals: arrivals, tails: tails, oneByOne: true}
 			err = a.home().InUnitBegun(ctx, t.begin, t.run)
 		}

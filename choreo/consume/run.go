@@ -119,7 +119,7 @@ func (p *Process) handle(a *Applier) message.NoPublishHandlerFunc {
 func (p *Process) trouble(consumer string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err != nil && (choreo.IsBroken(err) || errors.Is(err, ErrGap)) {
+	if err != nil && (choreo.IsBroken(err) || errors.Is(err, ErrGap) || errors.Is(err, ErrUndecided)) {
 		p.stuck[consumer] = err
 	} else {
 		delete(p.stuck, consumer)
@@ -172,6 +172,9 @@ func (p *Process) Troubles() (all []string) {
 	return all
 }
 
+// ErrNotJoined is a consumer that is not in its group yet.
+var ErrNotJoined = errors.New("not joined yet")
+
 // Ready says which consumers have not joined their groups, or cannot go on.
 func (p *Process) Ready() error {
 	var missing []string
@@ -182,7 +185,7 @@ func (p *Process) Ready() error {
 	}
 	var errs []error
 	if len(missing) > 0 {
-		errs = append(errs, errors.New("not joined yet: "+strings.Join(missing, ", ")))
+		errs = append(errs, fmt.Errorf("%w: %s", ErrNotJoined, strings.Join(missing, ", ")))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

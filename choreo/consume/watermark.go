@@ -277,7 +277,8 @@ func (t *transaction) genuine(ctx context.Context, u *choreo.Unit, w *watermarks
 // unmask finds the events that bear our source and do not stand in the log as
 // they say: at another place, or at none. One whose id the log has is a copy of
 // ours, which came or will come where it belongs. Any other is a foreign one, or
-// lost where it names an earlier epoch: a restore took its timeline back.
+// lost where it names an earlier epoch: a restore took its timeline back. Of the
+// present epoch it can be lost too, until the relay has decided.
 func (t *transaction) unmask(ctx context.Context, u *choreo.Unit, w *watermarks) error {
 	if genuine, err := t.genuine(ctx, u, w); err != nil || genuine {
 		return err
@@ -303,6 +304,9 @@ func (t *transaction) unmask(ctx context.Context, u *choreo.Unit, w *watermarks)
 	if err != nil {
 		return err
 	}
+	if err := t.decided(ctx, u, claimants, strangers); err != nil {
+		return err
+	}
 	for i, copied := range strangers {
 		v := claimants[i]
 		v.own, v.copied = false, copied
@@ -314,6 +318,29 @@ func (t *transaction) unmask(ctx context.Context, u *choreo.Unit, w *watermarks)
 		v.meta.Source, v.meta.Sequence = wire.ForeignSource(v.place.topic), 0
 	}
 	return nil
+}
+
+// decided fails while one of these strangers, but for copies, may be a fact that
+// this database has lost: it was restored, and nobody has begun a new epoch.
+func (t *transaction) decided(ctx context.Context, u *choreo.Unit, claimants []*arrival, strangers map[int]bool) error {
+	var doubtful []*arrival
+	var at []choreo.Spot
+	for i, v := range claimants {
+		copied, strange := strangers[i]
+		if strange && !copied && v.meta.Source == t.DB.Source() && v.meta.Sequence > 0 && choreo.IsOurs(v.meta.ID) {
+			p := v.offsetPlace()
+			doubtful, at = append(doubtful, v), append(at, choreo.Spot{TopicID: p.topicID, Partition: p.partition, Offset: v.record.Offset})
+		}
+	}
+	if len(at) == 0 {
+		return nil
+	}
+	undecided, err := t.DB.Undecided(ctx, t.log(u.SQL()), at)
+	if err != nil || len(undecided) == 0 {
+		return err
+	}
+	r := doubtful[undecided[0]].record
+	return fmt.Errorf("%w: %s/%d at offset %d", ErrUndecided, r.Topic, r.Partition, r.Offset)
 }
 
 // firstOfForeign tells whether a foreign record comes for the first time: its

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/google/uuid"
-
 	"troupe/choreo"
 	"troupe/choreo/internal/safeguard"
 	"troupe/choreo/wire"
@@ -38,18 +36,20 @@ func (r *Relay) verify(ctx context.Context) error {
 		return err
 	}
 	for _, s := range streams {
-		to := mark{s.forwarded, s.offset}
+		to, lost := mark{s.forwarded, s.offset}, false
 		err := r.reader.ReadFrom(ctx, s.topic, s.partition, s.offset, func(record *wire.Record) error {
+			lost = lost || record.Offset != to.nextOffset // Kafka has expired what stood there
 			to.nextOffset = record.Offset + 1
 			m, _, err := wire.Parse(record)
-			if err != nil || m.Source != r.db.Source() || m.Sequence != to.sequence+1 {
+			if err != nil || m.Source != r.db.Source() || m.Sequence != to.sequence+1 && (!lost || m.Sequence <= s.head) {
 				return nil //nolint:nilerr // no fact of ours, or none that follows: a forged sequence does not stop us
 			}
 			if m.Sequence > s.head && !safeguard.Off("refusal after a rewind") {
-				if strange, err := r.strange(ctx, m); err != nil || strange {
+				if strange, err := r.strange(ctx, s, record.Offset, m); err != nil || strange {
 					return err
 				}
-				return fmt.Errorf("%w (%s/%d holds sequence %d, the log ends at %d)", ErrRewound, s.topic, s.partition, m.Sequence, s.head)
+				return fmt.Errorf("%w (%s/%d holds sequence %d at offset %d, event %s; the log ends at %d)",
+					ErrRewound, s.topic, s.partition, m.Sequence, record.Offset, m.ID, s.head)
 			}
 			ours, err := r.logged(ctx, s, m)
 			if ours {
@@ -88,13 +88,27 @@ func (r *Relay) logged(ctx context.Context, s known, m choreo.Meta) (ours bool, 
 	return ours, nil
 }
 
-// strange tells whether a record that bears our source and the next sequence is
-// none that this database has lost: a copy of a fact that the log has, or one
-// whose id we cannot have given. A forger who takes care of both has the relay
-// refuse, which is safe: after `source new` it goes on.
-func (r *Relay) strange(ctx context.Context, m choreo.Meta) (strange bool, err error) {
-	if id, err := uuid.Parse(m.ID); err != nil || id.Version() != 7 && id.Version() != 8 || id.String() != m.ID {
-		return true, nil //nolint:nilerr // no id of ours
+// strange tells whether a record that bears our source and a sequence beyond the
+// log is none that this database has lost: its id is none of ours, or a relay that
+// was active has read past it, or it is a copy of a fact that the log has. A forger
+// who takes care of all that, while no relay runs, has the next one refuse, which
+// is safe: after `source new` it goes on.
+func (r *Relay) strange(ctx context.Context, s known, offset int64, m choreo.Meta) (strange bool, err error) {
+	if !choreo.IsOurs(m.ID) {
+		return true, nil
+	}
+	ends, err := r.reader.Ends(ctx, []string{s.topic})
+	if err != nil {
+		return false, err
+	}
+	for _, end := range ends {
+		if end.Partition != s.partition {
+			continue
+		}
+		at := choreo.Spot{TopicID: end.TopicID, Partition: end.Partition, Offset: offset}
+		if undecided, err := r.db.Undecided(ctx, r.db.Pool(), []choreo.Spot{at}); err != nil || len(undecided) == 0 {
+			return err == nil, err
+		}
 	}
 	err = r.db.Pool().QueryRowContext(ctx, `select exists (select from choreo.event_log where event_id = $1 and source = '')`,
 		m.ID).Scan(&strange)
