@@ -3,6 +3,8 @@ package demo
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -112,11 +114,49 @@ func (b *books) keys(factType string) (keys []string) {
 	return keys
 }
 
+// last is the id of the last fact about something on a topic, empty where there is
+// none.
+func (b *books) last(key, topic string) (id string) {
+	for _, f := range b.facts {
+		if f.Key == key && strings.HasPrefix(f.Type, topic+".") {
+			id = f.ID
+		}
+	}
+	return id
+}
+
+// readView reads from a view what it says once it has passed those facts. No saga
+// waits for a view: where what fills it was killed, it is behind settled ones.
+func readView[T any](ctx context.Context, b *books, path string, seen ...string) (*T, error) {
+	var a *answer
+	for _, event := range seen {
+		if event == "" {
+			continue
+		}
+		for since := time.Now(); ; {
+			var err error
+			if a, err = b.do(ctx, get(path+"?seen="+url.QueryEscape(event), b.staff)); err != nil {
+				return nil, err
+			}
+			if a.status != http.StatusAccepted {
+				break
+			}
+			if time.Since(since) > b.patience {
+				return nil, fmt.Errorf("GET %s: its view has not passed event %s after %s", path, event, b.patience)
+			}
+			if err := sleep(ctx, 100*time.Millisecond); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return decode[T](a, path)
+}
+
 // add makes the sums.
 func (b *books) add(ctx context.Context) error {
 	b.progress("adding up")
 	orders, err := gather(ctx, b.keys("orders.OrderSubmitted.v1"), func(ctx context.Context, id string) (*order, error) {
-		return read[order](ctx, b.client, "/orders/"+id)
+		return readView[order](ctx, b, "/orders/"+id, b.last(id, "orders"), b.last(id, "payments"))
 	})
 	if err != nil {
 		return fmt.Errorf("reading the orders: %w", err)
@@ -126,7 +166,7 @@ func (b *books) add(ctx context.Context) error {
 		return fmt.Errorf("reading the payments: %w", err)
 	}
 	people, err := gather(ctx, b.keys("accounts.AccountRegistered.v1"), func(ctx context.Context, id string) (*account, error) {
-		return read[account](ctx, b.client, "/accounts/"+id)
+		return readView[account](ctx, b, "/accounts/"+id, b.last(id, "accounts"))
 	})
 	if err != nil {
 		return fmt.Errorf("reading the accounts: %w", err)

@@ -15,6 +15,11 @@ func read[T any](ctx context.Context, c *client, path string) (*T, error) {
 	if err != nil {
 		return nil, err
 	}
+	return decode[T](a, path)
+}
+
+// decode reads the answer to a GET.
+func decode[T any](a *answer, path string) (*T, error) {
 	if a.status == http.StatusNotFound {
 		return nil, nil
 	}
