@@ -32,6 +32,7 @@ type book struct {
 	Killed map[string]int `json:"killed"`
 	Rounds []round        `json:"rounds"`
 	Worked time.Duration  `json:"worked"`
+	Before *counts        `json:"before"` // after the calm round
 
 	plan []misfortune
 	path string

@@ -60,11 +60,11 @@ func startCluster(ctx context.Context, o options, b *book) (c *cluster, err erro
 		"TROUPE_STAFF_TOKEN=" + staffToken, "TROUPE_TOKEN_KEY=chaos-token-key-0123456789abcdef", "TROUPE_CARD_KEY=chaos-card-key-0123456789abcdef",
 		"TROUPE_SESSION_KEY=chaos-session-key-0123456789abcdef", "TROUPE_RATE_SIGN_UP=off", "TROUPE_RATE_SIGN_IN=off",
 		"TROUPE_PAYMENT_KEY=sk_test_chaos", "TROUPE_PAYMENT_URL=" + http,
-		"TROUPE_CARRIER_URL=" + http, "TROUPE_SMS_URL=" + http,
+		"TROUPE_CARRIER_URL=" + http + "/carrier", "TROUPE_SMS_URL=" + http + "/sms",
 		"TROUPE_SMTP_URL=smtp://127.0.0.1:" + strconv.Itoa(c.ports.smtp),
 		"TROUPE_BLOBS_URL=file://" + filepath.Join(o.dir, "blobs"), "TROUPE_BLOBS_FAIL_CORRUPT=true", "TROUPE_FORBIDDEN_TAGS=forbidden",
 		"TROUPE_SANDBOX_HTTP=127.0.0.1:" + strconv.Itoa(c.ports.sandbox), "TROUPE_SANDBOX_SMTP=127.0.0.1:" + strconv.Itoa(c.ports.smtp),
-		"TROUPE_CONNECTIONS=8",
+		"TROUPE_ROOMS=room-1=9000EUR,room-2=12000EUR,room-3=15000EUR", "TROUPE_CONNECTIONS=8",
 	}
 	if err := os.MkdirAll(filepath.Join(o.dir, "blobs"), 0o700); err != nil {
 		return c, err

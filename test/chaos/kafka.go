@@ -47,33 +47,49 @@ func (c *cluster) readKafka(ctx context.Context) (*onKafka, error) {
 	reader := broker.NewReader(broker.Config{Brokers: []string{"127.0.0.1:" + strconv.Itoa(c.ports.kafka)}})
 	defer reader.Close() //nolint:errcheck // it only read
 	for p, ids := range log {
-		came := 0
+		f := follower{place: p, ids: ids}
 		err := reader.ReadFrom(ctx, p.topic, p.partition, 0, func(r *wire.Record) error {
 			m, _, err := wire.Parse(r)
-			if err != nil {
-				return err
+			if err == nil {
+				f.take(m.ID, m.Sequence)
 			}
 			records++
-			switch {
-			case m.Sequence == int64(came)+1 && came < len(ids) && ids[came] == m.ID:
-				came++
-			case m.Sequence >= 1 && m.Sequence <= int64(came) && ids[m.Sequence-1] == m.ID:
-				again++
-			default:
-				found.wrong = append(found.wrong, fmt.Sprintf("%s/%d: %s with sequence %d after %d", p.topic, p.partition, m.ID, m.Sequence, came))
-			}
-			return nil
+			return err
 		})
 		if err != nil {
 			return nil, fmt.Errorf("reading %s/%d: %w", p.topic, p.partition, err)
 		}
-		if came < len(ids) {
-			found.wrong = append(found.wrong, fmt.Sprintf("%s/%d: %d of %d facts of the log", p.topic, p.partition, came, len(ids)))
-		}
+		f.end()
+		found.wrong, again = append(found.wrong, f.wrong...), again+f.again
 	}
 	if len(found.wrong) > 20 {
 		found.wrong = found.wrong[:20]
 	}
 	found.told = fmt.Sprintf("%d records in %d partitions, every fact of the log in its order; %d came again and were dropped by consumers", records, len(log), again)
 	return found, nil
+}
+
+// follower compares what stands in a topic partition with the log.
+type follower struct {
+	place
+	ids         []string // of the log, by sequence
+	came, again int
+	wrong       []string
+}
+
+func (f *follower) take(id string, sequence int64) {
+	switch {
+	case sequence == int64(f.came)+1 && f.came < len(f.ids) && f.ids[f.came] == id:
+		f.came++
+	case sequence >= 1 && sequence <= int64(f.came) && f.ids[sequence-1] == id:
+		f.again++
+	default:
+		f.wrong = append(f.wrong, fmt.Sprintf("%s/%d: %s with sequence %d after %d", f.topic, f.partition, id, sequence, f.came))
+	}
+}
+
+func (f *follower) end() {
+	if f.came < len(f.ids) {
+		f.wrong = append(f.wrong, fmt.Sprintf("%s/%d: %d of %d facts of the log", f.topic, f.partition, f.came, len(f.ids)))
+	}
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"os"
 	"strconv"
 	"time"
 )
@@ -33,12 +35,31 @@ func startLoad(ctx context.Context, c *cluster, o options, b *book) *load {
 	return l
 }
 
+// calm is a round before anything is broken: what it does not do by then proves
+// nothing later, and what it has done must be there in the end.
+func (c *cluster) calm(ctx context.Context, o options, b *book) error {
+	if b.Before != nil {
+		return nil
+	}
+	if err := c.round(ctx, o, b); err != nil {
+		return err
+	}
+	if r := b.Rounds[len(b.Rounds)-1]; !r.OK {
+		return fmt.Errorf("the load does not run though nothing is broken: %s", r.Wrong)
+	}
+	before, err := c.count(ctx)
+	if err != nil {
+		return err
+	}
+	return b.write(func() { b.Before = &before })
+}
+
 // round is one run of the load. That its sums do not add up is written down;
 // an error is that it could not be run.
 func (c *cluster) round(ctx context.Context, o options, b *book) error {
 	r, began := round{Seed: b.Seed*1000 + uint64(len(b.Rounds))}, time.Now()
 	out, err := c.troupe(ctx, "demo", "--url", c.url(), "--sandbox", c.sandboxURL(), "--sagas", strconv.Itoa(o.sagas), "--seed", strconv.FormatUint(r.Seed, 10),
-		"--concurrency", "8", "--patience", "3m", "--wait", "5m", "-o", "json")
+		"--concurrency", "8", "--patience", "3m", "--wait", "5m")
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -46,6 +67,7 @@ func (c *cluster) round(ctx context.Context, o options, b *book) error {
 		r.Wrong = fmt.Sprintf("%v: %s", err, tail(out, 2000))
 	}
 	r.Took = time.Since(began).Round(time.Second).String()
+	fmt.Fprintf(os.Stderr, "%s  load of seed %d: %v after %s\n", began.Format(time.TimeOnly), r.Seed, cmp.Or(r.Wrong, "ok"), r.Took)
 	return b.write(func() { b.Rounds = append(b.Rounds, r) })
 }
 

@@ -68,8 +68,7 @@ func run(ctx context.Context, o options) (err error) {
 		return fmt.Errorf("starting the system: %w", err)
 	}
 	defer func() { err = errors.Join(err, c.stop()) }()
-	before, err := c.count(ctx)
-	if err != nil {
+	if err := c.calm(ctx, o, b); err != nil {
 		return err
 	}
 	load := startLoad(ctx, c, o, b)
@@ -82,5 +81,5 @@ func run(ctx context.Context, o options) (err error) {
 	if broken != nil {
 		return fmt.Errorf("%w (start it again to go on: %d of %d misfortunes are done)", broken, b.Next, len(b.plan))
 	}
-	return c.report(ctx, b, before)
+	return c.report(ctx, b)
 }

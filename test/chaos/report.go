@@ -12,14 +12,14 @@ import (
 )
 
 // counts are what the database holds.
-type counts struct{ facts, sagas, steps, done, gaveUp, open int }
+type counts struct{ Facts, Sagas, Steps, Done, GaveUp, Open int }
 
 func (c *cluster) count(ctx context.Context) (n counts, err error) {
 	err = c.db.QueryRowContext(ctx, `
 		select (select count(*) from choreo.event_log), (select count(distinct saga) from choreo.event_log),
 		       count(*), count(*) filter (where state = 'done'), count(*) filter (where state = 'gave-up'),
 		       count(*) filter (where state in ('waiting', 'calling', 'parked', 'unknown'))
-		from choreo.steps`).Scan(&n.facts, &n.sagas, &n.steps, &n.done, &n.gaveUp, &n.open)
+		from choreo.steps`).Scan(&n.Facts, &n.Sagas, &n.Steps, &n.Done, &n.GaveUp, &n.Open)
 	if err != nil {
 		err = fmt.Errorf("counting: %w", err)
 	}
@@ -28,7 +28,7 @@ func (c *cluster) count(ctx context.Context) (n counts, err error) {
 
 // report waits until all is settled, checks everything that can be checked from
 // outside, and prints it. What does not hold is an error.
-func (c *cluster) report(ctx context.Context, b *book, before counts) error {
+func (c *cluster) report(ctx context.Context, b *book) error {
 	for _, p := range c.parts {
 		if !ready(ctx, c.url()+"/readyz") {
 			fmt.Fprintf(os.Stderr, "waiting for the API before the sums (%s lived %d times)\n", p.name, p.lives)
@@ -60,8 +60,8 @@ func (c *cluster) report(ctx context.Context, b *book, before counts) error {
 		name          string
 		before, after int
 	}{
-		{"facts", before.facts, after.facts}, {"sagas", before.sagas, after.sagas}, {"steps", before.steps, after.steps},
-		{"done", before.done, after.done}, {"given up", before.gaveUp, after.gaveUp}, {"unfinished", before.open, after.open},
+		{"facts", b.Before.Facts, after.Facts}, {"sagas", b.Before.Sagas, after.Sagas}, {"steps", b.Before.Steps, after.Steps},
+		{"done", b.Before.Done, after.Done}, {"given up", b.Before.GaveUp, after.GaveUp}, {"unfinished", b.Before.Open, after.Open},
 	} {
 		fmt.Printf("%-10s %10d %10d\n", row.name, row.before, row.after)
 	}
@@ -92,7 +92,7 @@ func (c *cluster) report(ctx context.Context, b *book, before counts) error {
 	check("sums of everything", "`troupe demo --verify`\n         "+strings.ReplaceAll(strings.TrimSpace(string(out)), "\n", "\n         "), sums)
 	check("Kafka against the log", broker.told, broker.wrong)
 	for _, q := range questions {
-		told, bad, err := c.ask(ctx, q)
+		told, bad, err := ask(ctx, c.db, q)
 		if err != nil {
 			return err
 		}
