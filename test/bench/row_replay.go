@@ -44,7 +44,7 @@ func replaying(ctx context.Context, w *world) (runner, error) {
 		if err != nil || warmUp {
 			return nil, err
 		}
-		return m, e.checkUntouched(ctx)
+		return m, e.checkUntouched(ctx, until)
 	}, nil
 }
 
@@ -68,8 +68,8 @@ func (e *engine) skip(ctx context.Context, until int) (*measured, error) {
 	return watch.rate(n - before), errors.Join(err, r.stop())
 }
 
-// checkUntouched verifies that a replay changed nothing.
-func (e *engine) checkUntouched(ctx context.Context) error {
+// checkUntouched verifies that a replay changed nothing, and says so.
+func (e *engine) checkUntouched(ctx context.Context, events int) error {
 	var facts, booked, behind int
 	err := e.pool.QueryRowContext(ctx, `select (select count(*) from choreo.outbox),
 		(select count(*) from accounts where balance <> 0 or digest <> 0),
@@ -78,6 +78,7 @@ func (e *engine) checkUntouched(ctx context.Context) error {
 	if err == nil && facts+booked+behind > 0 {
 		err = fmt.Errorf("a replay emitted %d facts, changed %d accounts and moved %d watermarks", facts, booked, behind)
 	}
+	e.say("replay_skip: %d events from offset 0 on, %d facts emitted, %d accounts changed, %d watermarks moved", events, facts, booked, behind)
 	return err
 }
 
