@@ -36,7 +36,7 @@ func TestEveryQuestionFindsWhatItAsksFor(t *testing.T) {
 			from generate_series(1, 2) n`
 		outbox = `insert into choreo.outbox (event_id, type, key, saga, causation, emitter, ran_in, traceparent, at, data)
 			values ('o', 'coins.Tossed.v1', 'k', 's', '', 'toss', '', '', choreo.troupe_now(), '{}')`
-		bad = `insert into choreo.quarantine values ('coins', 'id', 0, 7, 'note', 'no JSON', '{}', null, null, 0, choreo.troupe_now())`
+		bad = `insert into choreo.quarantine values ('coins', 'id', 0, 7, 'note', 'no JSON', '{}', '', '', 0, choreo.troupe_now())`
 	)
 	type statement struct {
 		query string
