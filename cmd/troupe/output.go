@@ -87,7 +87,7 @@ func onTerminal(f *os.File) bool {
 // given; a negative number is at most so many.
 func operatorCommand(use, short, long string, args int, needs, flags []string, run func(context.Context, *app, *answer, []string) error) (*cobra.Command, error) {
 	to := &answer{}
-	cmd, err := part(use, short, long, needs, append(flags[:len(flags):len(flags)], "up", "who"), func(ctx context.Context, c *config, given []string) error {
+	cmd, err := part(use, short, long, needs, append(slices.Clip(flags), "up", "who"), func(ctx context.Context, c *config, given []string) error {
 		return withDB(ctx, c, func(a *app) error { return run(choreo.AsOperator(ctx, c.operator()), a, to, given) })
 	})
 	if err != nil {

@@ -39,7 +39,7 @@ func part(use, short, long string, needs, flags []string, run func(context.Conte
 			}
 			return errors.Join(run(cmd.Context(), c, args), leave())
 		}}
-	flags = append(flags[:len(flags):len(flags)], "log-level", "log-format")
+	flags = append(slices.Clip(flags), "log-level", "log-format")
 	if slices.Contains(needs, "TROUPE_DATABASE_URL") {
 		flags = append(flags, "database-direct-url", "views-database-url")
 	}

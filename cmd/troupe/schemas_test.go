@@ -104,7 +104,7 @@ func TestBreakingChangesAreToldFromCompatibleOnes(t *testing.T) {
 	if err == nil || !strings.Contains(out, "BREAKING, backward") {
 		t.Errorf("a required field: %v\n%s", err, out)
 	}
-	if out, err := diffRun(t, "--dir", dir, "-o", "json"); err == nil || !json.Valid([]byte(out)) || !strings.Contains(out, `"breaksBackward":true`) {
+	if out, err := diffRun(t, "--dir", dir, "-o", "json"); err == nil || !json.Valid([]byte(out)) || !strings.Contains(out, `"breaksBackward": true`) {
 		t.Errorf("-o json: %v\n%s", err, out)
 	}
 	if _, err := diffRun(t, "--dir", dir, "no-such-revision"); err == nil {

@@ -56,7 +56,7 @@ func CallOff(ctx context.Context, db *choreo.DB, loan, saga string) (choreo.Rece
 func cancel(ctx context.Context, tx *choreo.Tx, loan string) error {
 	var book string
 	err := tx.QueryRowContext(ctx, `update loans set state = 'canceled' where id = $1 and state <> 'canceled' returning book`, loan).Scan(&book)
-	if err == sql.ErrNoRows { //nolint:errorlint // Scan returns it as it is
+	if err == sql.ErrNoRows {
 		return nil // twice is once
 	}
 	tx.Emit(LoanCanceled{LoanID: loan, Book: book})

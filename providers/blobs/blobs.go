@@ -208,7 +208,7 @@ func (s *Store) Sweep(ctx context.Context, prefix string, before time.Time, spar
 	list := s.bucket.List(&blob.ListOptions{Prefix: prefix})
 	for {
 		object, err := list.Next(ctx)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return n, nil
 		}
 		if err != nil {

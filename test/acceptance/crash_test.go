@@ -119,7 +119,7 @@ func TestWhatStandsInTheWay(t *testing.T) {
 		{[]string{"up", "--nonsense"}, 2, "--help"},
 		{[]string{"run", "nobody"}, 2, "TROUPE_DATABASE_URL"},
 		{[]string{"api"}, 2, "TROUPE_DATABASE_URL"},
-		{[]string{"demo", "--data", t.TempDir()}, 1, "TROUPE_STAFF_TOKEN"},
+		{[]string{"demo", "--data", t.TempDir()}, 2, "TROUPE_STAFF_TOKEN"},
 	} {
 		out, err := s.run(c.args...)
 		var exit *exec.ExitError

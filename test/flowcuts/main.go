@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -66,7 +67,7 @@ func run(ctx context.Context, only *regexp.Regexp, atOnce int) error {
 	g.SetLimit(atOnce)
 	for i, c := range all {
 		g.Go(func() error {
-			what, err := c.try(ctx, filepath.Join(dir, fmt.Sprint(i)), source)
+			what, err := c.try(ctx, filepath.Join(dir, strconv.Itoa(i)), source)
 			if verdicts[i] = err; err != nil {
 				what = "NOT FOUND: " + err.Error()
 			}
@@ -181,7 +182,7 @@ func checked(ctx context.Context, dir string, flow []byte) (*check.Report, error
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(os.WriteFile(file, flow, 0o600), os.WriteFile(overlay, replace, 0o600)); err != nil {
+	if err := errors.Join(os.WriteFile(file, flow, 0o600), os.WriteFile(overlay, replace, 0o600)); err != nil { //nolint:gosec // a folder of its own
 		return nil, err
 	}
 	// Without symbols it is linked in a third of the time.
