@@ -14,14 +14,16 @@ import (
 type item struct {
 	sarama *sarama.ConsumerMessage
 	record *wire.Record
+	size   int // of key, value and headers, in bytes
 	tail   *Tail
 }
 
-func (i item) size() int {
-	if i.record == nil {
-		return 0
+func newItem(from *sarama.ConsumerMessage, r *wire.Record) item {
+	size := len(r.Key) + len(r.Value)
+	for _, h := range r.Headers {
+		size += len(h.Value)
 	}
-	return len(i.record.Key) + len(i.record.Value) + 512
+	return item{sarama: from, record: r, size: size}
 }
 
 func (i item) samePartition(next item) bool {
@@ -30,20 +32,21 @@ func (i item) samePartition(next item) bool {
 
 // buffer holds items between the partitions and the batches.
 type buffer struct {
+	most    int // bytes, the last item reaching beyond
 	mu      sync.Mutex
 	items   []item
 	bytes   int
 	changed chan struct{} // closed and made anew at each change
 }
 
-func newBuffer() *buffer { return &buffer{changed: make(chan struct{})} }
+func newBuffer(most int) *buffer { return &buffer{most: most, changed: make(chan struct{})} }
 
 // add appends an item, waiting while the buffer is full.
 func (b *buffer) add(ctx context.Context, i item) {
 	for {
 		b.mu.Lock()
-		if b.bytes < bufferBytes {
-			b.items, b.bytes = append(b.items, i), b.bytes+i.size()
+		if b.bytes < b.most {
+			b.items, b.bytes = append(b.items, i), b.bytes+i.size
 			if len(b.items) == 1 {
 				b.signal()
 			}
@@ -92,8 +95,8 @@ func (b *buffer) takeFull() []item {
 // remove removes a batch of at least one item. The mutex is held.
 func (b *buffer) remove() []item {
 	n, size := 0, 0
-	for n < len(b.items) && n < batchRecords && (n == 0 || size+b.items[n].size() <= batchBytes) {
-		size += b.items[n].size()
+	for n < len(b.items) && n < batchRecords && (n == 0 || size+b.items[n].size <= batchBytes) {
+		size += b.items[n].size
 		n++
 	}
 	batch := b.items[:n:n]

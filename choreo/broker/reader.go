@@ -168,7 +168,7 @@ func (r *Reader) ReadFrom(ctx context.Context, topic string, partition int32, of
 	if offset < first || offset > end {
 		offset = first
 	}
-	names := map[string]string{}
+	from := newReading(topic, "")
 	for offset < end {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -184,7 +184,7 @@ func (r *Reader) ReadFrom(ctx context.Context, topic string, partition int32, of
 			return fmt.Errorf("reading %s/%d from offset %d: %w", topic, partition, offset, err)
 		}
 		for _, m := range records {
-			if err := each(fromSarama(m, topic, "", names)); err != nil {
+			if err := each(from.record(m)); err != nil {
 				return err
 			}
 		}
@@ -305,11 +305,12 @@ func Follow(ctx context.Context, c Config, topics []string, each func(*wire.Reco
 			}
 			reading.Go(func() {
 				defer p.AsyncClose()
+				from := newReading(topic, "")
 				for {
 					select {
 					case m := <-p.Messages():
 						select {
-						case records <- fromSarama(m, topic, "", map[string]string{}):
+						case records <- from.record(m):
 						case <-ctx.Done():
 							return
 						}

@@ -141,6 +141,7 @@ type member struct {
 	out    chan *message.Message
 	ids    map[string]string // topic ids, read at each session's start
 
+	room   int           // for what is read ahead of one partition where batches are parallel
 	merged *buffer       // of this session; nil where batches are parallel
 	ended  chan struct{} // closed when the session's merged batches have ended
 }
@@ -161,12 +162,17 @@ func (m *member) Setup(session sarama.ConsumerGroupSession) error {
 		m.ids[t.Name] = uuid.UUID(t.Uuid).String()
 	}
 	if !m.parallel {
-		m.merged, m.ended = newBuffer(), make(chan struct{})
+		m.merged, m.ended = newBuffer(bufferBytes), make(chan struct{})
 		go func() {
 			defer close(m.ended)
 			m.handOn(session, m.merged)
 		}()
 	}
+	claims := 0
+	for _, partitions := range session.Claims() {
+		claims += len(partitions)
+	}
+	m.room = max(bufferBytes/max(claims, 1), 2*batchBytes)
 	m.joined.Store(true)
 	return nil
 }
@@ -185,7 +191,7 @@ func (m *member) Cleanup(sarama.ConsumerGroupSession) error {
 func (m *member) ConsumeClaim(session sarama.ConsumerGroupSession, claim sarama.ConsumerGroupClaim) error {
 	to := m.merged
 	if m.parallel {
-		to = newBuffer()
+		to = newBuffer(m.room)
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
@@ -197,8 +203,7 @@ func (m *member) ConsumeClaim(session sarama.ConsumerGroupSession, claim sarama.
 	// goes. Taken too early that does no harm: what is then read from the log
 	// and comes on Kafka after all is dropped below the watermark.
 	idle := true
-	names := map[string]string{} // of headers, the same in all records
-	topic, id := m.logical(claim.Topic()), m.ids[claim.Topic()]
+	from := newReading(m.logical(claim.Topic()), m.ids[claim.Topic()])
 	tail := time.NewTimer(tailEvery / 5)
 	defer tail.Stop()
 	for {
@@ -210,10 +215,10 @@ func (m *member) ConsumeClaim(session sarama.ConsumerGroupSession, claim sarama.
 				return nil
 			}
 			idle = false
-			to.add(session.Context(), item{sarama: record, record: fromSarama(record, topic, id, names)})
+			to.add(session.Context(), newItem(record, from.record(record)))
 		case <-tail.C:
 			if idle {
-				to.add(session.Context(), item{tail: &Tail{topic, claim.Partition()}})
+				to.add(session.Context(), item{tail: &Tail{from.topic, claim.Partition()}})
 			}
 			idle = true
 			tail.Reset(tailEvery)
@@ -301,28 +306,6 @@ func (m *member) deliver(ctx context.Context, b *Batch) bool {
 
 // logical is the name of a topic without our prefix.
 func (m *member) logical(topic string) string { return strings.TrimPrefix(topic, m.config.Prefix) }
-
-// headerNames bounds how many names of headers are remembered: ours, and not
-// whatever somebody makes up.
-const headerNames = 64
-
-func fromSarama(r *sarama.ConsumerMessage, topic, topicID string, names map[string]string) *wire.Record {
-	out := &wire.Record{
-		Topic: topic, TopicID: topicID, Partition: r.Partition,
-		Offset: r.Offset, Key: r.Key, Value: r.Value, Time: r.Timestamp, Headers: make([]wire.Header, len(r.Headers)),
-	}
-	for i, h := range r.Headers {
-		name, ok := names[string(h.Key)]
-		if !ok {
-			name = string(h.Key)
-			if len(names) < headerNames {
-				names[name] = name
-			}
-		}
-		out.Headers[i] = wire.Header{Name: name, Value: h.Value}
-	}
-	return out
-}
 
 func pause(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)

@@ -140,9 +140,10 @@ func bounded(ctx context.Context, what string, do func(context.Context) error) e
 	return nil
 }
 
-// await looks every two milliseconds until done says so.
+// await looks every ten milliseconds until done says so: to look costs some of what
+// is measured.
 func await(ctx context.Context, what string, done func() (bool, error)) error {
-	return awaitEvery(ctx, 2*time.Millisecond, what, done)
+	return awaitEvery(ctx, 10*time.Millisecond, what, done)
 }
 
 func awaitEvery(ctx context.Context, interval time.Duration, what string, done func() (bool, error)) error {

@@ -10,6 +10,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/lib/pq"
 	"golang.org/x/sync/errgroup"
+
+	"troupe/choreo/pgarray"
 )
 
 // eventBytes is the size of an event's JSON; eventPartitions of each topic.
@@ -146,7 +148,7 @@ func bookOne(ctx context.Context, tx executor, d deposited) error {
 // bookMany changes the accounts of some events.
 func bookMany(ctx context.Context, tx executor, deposits func(yield func(deposited) bool)) error {
 	index := map[string]int{}
-	var ids []string
+	var ids pgarray.Text
 	var folds []fold
 	for d := range deposits {
 		i, ok := index[d.AccountID]
@@ -157,11 +159,11 @@ func bookMany(ctx context.Context, tx executor, deposits func(yield func(deposit
 		}
 		folds[i] = folds[i].then(d.N, d.Amount)
 	}
-	amount, mult, add := make([]int64, len(ids)), make([]int64, len(ids)), make([]int64, len(ids))
+	amount, mult, add := make(pgarray.Int8, len(ids)), make(pgarray.Int8, len(ids)), make(pgarray.Int8, len(ids))
 	for i, f := range folds {
 		amount[i], mult[i], add[i] = f.amount, f.mult, f.add
 	}
-	result, err := tx.ExecContext(ctx, many, pq.Array(ids), pq.Array(amount), pq.Array(mult), pq.Array(add))
+	result, err := tx.ExecContext(ctx, many, ids, amount, mult, add)
 	if err != nil {
 		return fmt.Errorf("booking deposits: %w", err)
 	}
