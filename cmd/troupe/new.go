@@ -143,7 +143,7 @@ func newConsumer(flow *choreo.Flow, dir, name, on, in string) (map[string][]byte
 		return nil, err
 	}
 	line := fmt.Sprintf("choreo.On(%q, %s.%s).Within(5*time.Second),", name, process, with["Func"])
-	files[flowFile], err = addLine(dir, line, `"troupe/handlers/`+process+`"`)
+	files[flowFile], err = addLine(dir, line, `"troupe/handlers/`+process+`"`, process+".")
 	return files, err
 }
 
@@ -171,7 +171,13 @@ func newFact(flow *choreo.Flow, dir, name string) (map[string][]byte, error) {
 		return nil, err
 	}
 	files := map[string][]byte{path: slices.Concat(body, []byte("\n"), made)}
-	files[flowFile], err = addLine(dir, "choreo.Final(events."+title+"{}, choreo.Completed),", "")
+	var beside []string
+	for _, f := range flow.Facts() {
+		if choreo.Topic(f.FactType()) == topic {
+			beside = append(beside, "choreo.Final(events."+reflect.TypeOf(f).Name()+"{}")
+		}
+	}
+	files[flowFile], err = addLine(dir, "choreo.Final(events."+title+"{}, choreo.Completed),", "", beside...)
 	return files, err
 }
 
@@ -185,8 +191,9 @@ func factNamed(flow *choreo.Flow, name string) choreo.Fact {
 	return nil
 }
 
-// addLine puts a line at the end of the flow, and its import where it is new.
-func addLine(dir, line, imports string) ([]byte, error) {
+// addLine puts a line into the flow, behind the last one that mentions one of
+// these, or else at its end; and its import where it is new.
+func addLine(dir, line, imports string, beside ...string) ([]byte, error) {
 	body, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(flowFile)))
 	if err != nil {
 		return nil, fmt.Errorf("reading the flow (run this at the top of the repository, or say where that is with --dir): %w", err)
@@ -196,11 +203,18 @@ func addLine(dir, line, imports string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	at := func(p token.Pos) int { return set.Position(p).Offset }
 	end := -1
 	ast.Inspect(file, func(n ast.Node) bool {
 		if call, ok := n.(*ast.CallExpr); ok {
 			if fn, ok := call.Fun.(*ast.SelectorExpr); ok && fn.Sel.Name == "NewFlow" {
-				end = set.Position(call.Rparen).Offset
+				end = at(call.Rparen)
+				for _, arg := range call.Args {
+					text := string(body[at(arg.Pos()):at(arg.End())])
+					if slices.ContainsFunc(beside, func(s string) bool { return strings.Contains(text, s) }) {
+						end = at(arg.End()) + len(",")
+					}
+				}
 			}
 		}
 		return true
@@ -208,7 +222,7 @@ func addLine(dir, line, imports string) ([]byte, error) {
 	if end < 0 {
 		return nil, fmt.Errorf("%s makes no choreo.NewFlow(…) to add a line to", flowFile)
 	}
-	body = slices.Concat(bytes.TrimRight(body[:end], " \t"), []byte("\n"+line+"\n"), body[end:])
+	body = slices.Concat(bytes.TrimRight(body[:end], " \t"), []byte("\n"+line), body[end:])
 	if imports != "" && !bytes.Contains(body, []byte(imports)) {
 		body = bytes.Replace(body, []byte("import ("), []byte("import (\n"+imports), 1)
 	}
