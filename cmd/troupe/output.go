@@ -144,11 +144,19 @@ func span(d time.Duration) string {
 	case d < time.Minute:
 		return d.Round(100 * time.Millisecond).String()
 	case d < time.Hour:
-		return strings.TrimSuffix(d.Round(time.Second).String(), "0s")
+		return wholeMinutes(d.Round(time.Second))
 	case d < 48*time.Hour:
-		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+		return wholeMinutes(d.Round(time.Minute))
 	}
 	return fmt.Sprintf("%dd", int(d.Hours()/24))
+}
+
+// wholeMinutes writes a duration without seconds where it has none.
+func wholeMinutes(d time.Duration) string {
+	if s, ok := strings.CutSuffix(d.String(), "m0s"); ok {
+		return s + "m"
+	}
+	return d.String()
 }
 
 // cut shortens a text for a column.
