@@ -19,7 +19,7 @@ import (
 // Options of a Runner; the zero value is sound.
 type Options struct {
 	Lease       time.Duration  // of a call, renewed while it runs; 10 s by default
-	CallTimeout time.Duration  // bounds one call; 30 s by default
+	CallTimeout time.Duration  // bounds one call, which may be several requests; 2 min by default
 	Concurrency int            // steps of one consumer at the same time; 64 by default
 	Jitter      func() float64 // in [0,1); math/rand by default
 	Log         *slog.Logger
@@ -52,7 +52,7 @@ func NewRunner(db *choreo.DB, consumers []*choreo.Consumer, o Options) *Runner {
 		o.Lease = 10 * time.Second
 	}
 	if o.CallTimeout == 0 {
-		o.CallTimeout = 30 * time.Second
+		o.CallTimeout = 2 * time.Minute
 	}
 	if o.Concurrency == 0 {
 		o.Concurrency = 64
