@@ -47,6 +47,7 @@ type Relay struct {
 	floor     floor       // of the outbox, while this relay is the active one
 	verified  atomic.Bool // Kafka was read back since the lease was taken
 	full      bool        // the last claim left something, as far as it knows
+	claimed   int         // facts, by the last claim
 	current   bool        // all that was sequenced before fresh is on Kafka, by this relay
 	fresh     []*fact
 	held      time.Time // when the lease was last renewed
@@ -135,7 +136,7 @@ func (r *Relay) sequence(ctx context.Context) (n int, err error) {
 		r.behind() // the log has them or not
 		return 0, fmt.Errorf("committing %d sequences: %w", len(claimed), err)
 	}
-	r.floor, r.written, r.full = risen, into, full(claimed)
+	r.floor, r.written, r.full, r.claimed = risen, into, full(claimed), len(claimed)
 	if r.current {
 		r.fresh = append(r.fresh, claimed...)
 	}

@@ -44,6 +44,11 @@ func (r *Relay) Run(ctx context.Context, hints <-chan *pq.Notification) error {
 		if hinted = more; more {
 			continue
 		}
+		if r.claimed >= many { // the next have come meanwhile
+			hinted = true
+			pause(ctx, breath)
+			continue
+		}
 		select {
 		case <-ctx.Done():
 		case <-hints:
@@ -53,6 +58,24 @@ func (r *Relay) Run(ctx context.Context, hints <-chan *pq.Notification) error {
 		}
 	}
 	return nil
+}
+
+// Where a claim brings many facts and is not full, more come all the time: for a
+// breath they are left to gather. A turn costs the same for one and for a dozen, and
+// on a busy machine turns that follow each other at once take the processor from
+// those who are to react.
+const (
+	many   = 8
+	breath = 4 * time.Millisecond
+)
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
 }
 
 // drain takes the hints that wait: one turn is enough for all of them.
@@ -92,6 +115,7 @@ func (r *Relay) tell(ctx context.Context, err error) {
 // turn sequences and forwards once; more tells that there is more to do now.
 // While claims come back full, what one brought is published beside the next.
 func (r *Relay) turn(ctx context.Context, hinted bool) (more bool, err error) {
+	r.claimed = 0
 	if !hinted {
 		if idle, err := r.idle(ctx); idle || err != nil {
 			return false, err
