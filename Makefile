@@ -29,8 +29,8 @@ crowds: ## the crowds of the acceptance tests in full: 200 sign-ups with one add
 	$(GO) test -count=1 -timeout 40m -run 'TestARunningSystem/in_crowds' -v ./test/acceptance/ -namesakes 200 -authors 1000 -rivals 200 -moments 100
 
 .PHONY: test-kafka
-test-kafka: ## engine and acceptance tests on a real Apache Kafka (TROUPE_KAFKA_BROKERS, else one is started)
-	scripts/with-kafka $(GO) test -count=1 ./choreo/... ./test/acceptance/...
+test-kafka: ## engine and acceptance tests on a real Apache Kafka (TROUPE_KAFKA_BROKERS, else one is started), which has the machine's other half: one package at a time
+	scripts/with-kafka $(GO) test -p 1 -count=1 ./choreo/... ./test/acceptance/...
 
 .PHONY: lint
 lint: ## gofmt and golangci-lint
