@@ -46,7 +46,10 @@ func (r *Relay) Run(ctx context.Context, hints <-chan *pq.Notification) error {
 		}
 		if r.claimed >= many { // the next have come meanwhile
 			hinted = true
-			pause(ctx, breath)
+			select {
+			case <-ctx.Done():
+			case <-time.After(breath):
+			}
 			continue
 		}
 		select {
@@ -68,15 +71,6 @@ const (
 	many   = 8
 	breath = 4 * time.Millisecond
 )
-
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
-}
 
 // drain takes the hints that wait: one turn is enough for all of them.
 func drain(hints <-chan *pq.Notification) {
