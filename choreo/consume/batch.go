@@ -206,8 +206,8 @@ func (a *Applier) take(ctx context.Context, arrivals []*arrival, tails []broker.
 		for p, m := range t.marks.marks {
 			a.passed.Store(p, m.sequence)
 		}
-		for _, tail := range t.follow {
-			if !t.more {
+		if !t.more {
+			for _, tail := range t.follow {
 				a.earlierTaken.Store(tail, true)
 			}
 		}
