@@ -170,7 +170,11 @@ func (o operators) given(a *app) string {
 			}
 		}
 	}
-	if _, err := relay.New(a.db, nil, broker.NewReader(a.broker), a.log).Sequence(ctx); err != nil {
+	sequencer := relay.New(a.db, nil, broker.NewReader(a.broker), a.log)
+	if _, err := sequencer.Sequence(ctx); err != nil {
+		o.t.Fatal(err)
+	}
+	if err := sequencer.Release(); err != nil { // else source new refuses while the lease lasts
 		o.t.Fatal(err)
 	}
 	for _, statement := range []string{

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// An engine without its watermark: the simulation says what is broken, shows the
+// An engine that gives up the order within a partition: the simulation says what is broken, shows the
 // trace and ends with exit code 1; the seed it names tells the same once more.
 func TestABrokenInvariantEndsTheRunWithItsTrace(t *testing.T) {
 	t.Parallel()
@@ -20,7 +20,7 @@ func TestABrokenInvariantEndsTheRunWithItsTrace(t *testing.T) {
 		t.Fatalf("building: %v\n%s", err, out)
 	}
 	run := func() (string, int) {
-		out, err := exec.CommandContext(t.Context(), program, "-workshop", "-sagas", "30", "-seed", "1", "-mutation", "watermark").Output()
+		out, err := exec.CommandContext(t.Context(), program, "-workshop", "-sagas", "30", "-seed", "1", "-mutation", "per-partition order").Output()
 		exit := &exec.ExitError{}
 		if err != nil && !errors.As(err, &exit) {
 			t.Fatal(err)
@@ -31,7 +31,7 @@ func TestABrokenInvariantEndsTheRunWithItsTrace(t *testing.T) {
 	if code != 1 {
 		t.Fatalf("exit code %d, want 1", code)
 	}
-	for _, want := range []string{"BROKEN one event, one outcome: ", "the trace of saga ", "\nseed 1: 30 sagas, ", "\ndigest: "} {
+	for _, want := range []string{"BROKEN a partition is published in order: ", "the trace of saga ", "\nseed 1: 30 sagas, ", "\ndigest: "} {
 		if !strings.Contains(first, want) {
 			t.Errorf("it does not say %q:\n%s", want, first)
 		}
