@@ -8,6 +8,17 @@ create function choreo.troupe_now() returns timestamptz language sql volatile as
 $$;
 -- +goose StatementEnd
 
+-- What each transaction of a command begins with: the clock, and its own id, which it
+-- has before any of the outbox.
+-- +goose StatementBegin
+create function choreo.begin_unit(out clock timestamptz, out xid text) language plpgsql volatile as $$
+begin
+  clock := choreo.troupe_now();
+  xid := pg_current_xact_id();
+end
+$$;
+-- +goose StatementEnd
+
 -- Which database this is, and which of its timelines: ce_source.
 create table choreo.source (
   only_row    boolean primary key default true check (only_row),

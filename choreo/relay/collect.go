@@ -21,6 +21,7 @@ const (
 	collectEvery  = 200 * time.Millisecond
 	collectAtOnce = 500 // foreign events in one transaction
 	storeEvery    = time.Second
+	stopWithin    = 500 * time.Millisecond // where Kafka does not answer
 )
 
 // collect copies foreign records into the log, beside relaying, until ctx ends.
@@ -31,6 +32,7 @@ func (r *Relay) collect(ctx context.Context) {
 		if !more {
 			select {
 			case <-ctx.Done():
+				r.collectLast(ctx)
 				return
 			case <-t.C:
 			}
@@ -40,6 +42,17 @@ func (r *Relay) collect(ctx context.Context) {
 		if err != nil && !errors.Is(err, ErrStandby) && ctx.Err() == nil {
 			r.log.Debug("collecting foreign records; it is tried again", "error", err)
 		}
+	}
+}
+
+// collectLast stores how far it came, so that the next relay need not read again what
+// this one has published.
+func (r *Relay) collectLast(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
+	defer cancel()
+	r.collector.storeAt = time.Time{}
+	if _, err := r.Collect(ctx); err != nil && !errors.Is(err, ErrStandby) {
+		r.log.Debug("collecting foreign records for the last time; the next relay reads them again", "error", err)
 	}
 }
 
@@ -119,10 +132,13 @@ func (r *Relay) collectFrom(ctx context.Context, end broker.End) (n int, err err
 			break
 		}
 		found, reached, err := r.readForeign(ctx, end, from, to)
+		if err == nil {
+			err = r.unmask(ctx, found)
+		}
 		if err != nil {
 			return n, err
 		}
-		if len(found) > 0 {
+		if found = slices.DeleteFunc(found, func(f *foreign) bool { return f.ours || f.useless }); len(found) > 0 {
 			m, err := r.keepForeign(ctx, end, found, reached)
 			if n += m; err != nil {
 				return n, err
@@ -136,7 +152,8 @@ func (r *Relay) collectFrom(ctx context.Context, end broker.End) (n int, err err
 }
 
 // storeCollector stores now and then how far the collector has come, where it
-// found nothing to keep. What is lost of it is read again.
+// found nothing to keep. What is lost of it is read again. A relay that has lost its
+// lease stores nothing: the database may have been set back meanwhile.
 func (r *Relay) storeCollector(ctx context.Context, ends []broker.End, now time.Time) error {
 	c := &r.collector
 	if now.Before(c.storeAt) {
@@ -151,8 +168,9 @@ func (r *Relay) storeCollector(ctx context.Context, ends []broker.End, now time.
 		_, err := r.db.Pool().ExecContext(ctx, `
 			with lazy as materialized (select set_config('synchronous_commit', 'off', true))
 			insert into choreo.collected (topic_id, partition, topic, next_offset) select $1, $2, $3, $4 from lazy
+			where exists (select from choreo.leases where name = 'relay' and holder = $5 and until > choreo.troupe_now())
 			on conflict (topic_id, partition) do update set next_offset = excluded.next_offset`,
-			at.topicID, at.partition, end.Topic, c.next[at])
+			at.topicID, at.partition, end.Topic, c.next[at], r.holder)
 		if err != nil {
 			return fmt.Errorf("storing how far foreign records are collected: %w", err)
 		}
@@ -225,19 +243,12 @@ func (r *Relay) keepForeign(ctx context.Context, end broker.End, found []*foreig
 	if err != nil {
 		return 0, err
 	}
-	if err := r.unmask(ctx, tx, found); err != nil {
-		return 0, err
-	}
 	var fresh []*foreign
 	for _, f := range found {
-		switch {
-		case f.ours || f.useless:
-		case f.bad != nil:
-			if err := quarantine.Keep(ctx, tx, "relay", f.record, f.bad, now); err != nil {
-				return 0, err
-			}
-		default:
+		if f.bad == nil {
 			fresh = append(fresh, f)
+		} else if err := quarantine.Keep(ctx, tx, "relay", f.record, f.bad, now); err != nil {
+			return 0, err
 		}
 	}
 	if fresh, err = newOnes(ctx, tx, fresh); err != nil {
@@ -263,8 +274,10 @@ func (r *Relay) keepForeign(ctx context.Context, end broker.End, found []*foreig
 }
 
 // unmask finds out what bears our source: our own events, as the log has them,
-// copies of them, and what is foreign all the same, as a consumer finds out too.
-func (r *Relay) unmask(ctx context.Context, tx *sql.Tx, found []*foreign) error {
+// copies of them, and what is foreign all the same, as a consumer finds out too. It
+// locks nothing: an event stands in the log before it is published, and what a relay
+// before this one has left on Kafka is much, and all ours.
+func (r *Relay) unmask(ctx context.Context, found []*foreign) error {
 	var claims []choreo.Claim
 	var claimants []*foreign
 	for _, f := range found {
@@ -278,7 +291,7 @@ func (r *Relay) unmask(ctx context.Context, tx *sql.Tx, found []*foreign) error 
 	if len(claims) == 0 {
 		return nil
 	}
-	strangers, err := r.db.Strangers(ctx, tx, claims, 0)
+	strangers, err := r.db.Strangers(ctx, r.db.Pool(), claims, 0)
 	if err != nil {
 		return err
 	}
