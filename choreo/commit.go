@@ -111,7 +111,7 @@ func (u *Unit) pend(p pending) {
 func (db *DB) InUnit(ctx context.Context, fn func(context.Context, *Unit) error) error {
 	var xid string
 	return db.inUnit(ctx, func(ctx context.Context, tx *sql.Tx) (now time.Time, err error) {
-		err = tx.QueryRowContext(ctx, `select * from choreo.begin_unit()`).Scan(&now, &xid)
+		err = tx.QueryRowContext(ctx, `select choreo.troupe_now(), pg_current_xact_id()::text`).Scan(&now, &xid)
 		if err != nil {
 			err = fmt.Errorf("reading the clock: %w", err)
 		}

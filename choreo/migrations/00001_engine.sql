@@ -8,17 +8,6 @@ create function choreo.troupe_now() returns timestamptz language sql volatile as
 $$;
 -- +goose StatementEnd
 
--- What each transaction of a command begins with: the clock, and its own id, which it
--- has before any of the outbox.
--- +goose StatementBegin
-create function choreo.begin_unit(out clock timestamptz, out xid text) language plpgsql volatile as $$
-begin
-  clock := choreo.troupe_now();
-  xid := pg_current_xact_id();
-end
-$$;
--- +goose StatementEnd
-
 -- Which database this is, and which of its timelines: ce_source.
 create table choreo.source (
   only_row    boolean primary key default true check (only_row),
@@ -176,7 +165,7 @@ select choreo.add_log_partition();
 -- +goose StatementBegin
 create function choreo.claim_outbox(most bigint, bytes bigint, above bigint, separator text, out low text, out high text,
     out held boolean, out claimed bigint, out packed text, out topics text[], out partitions bigint[])
-  language plpgsql stable as $$
+  language plpgsql stable set plan_cache_mode = force_generic_plan as $$
 declare
   holding text[] := array(select t.topic from choreo.topics t where t.held_until > choreo.troupe_now());
 begin
@@ -208,7 +197,8 @@ $$;
 -- +goose StatementBegin
 create function choreo.append_log(of_source text, behind bigint, topics text[], partitions bigint[], counts bigint[],
   ids bigint[], places bigint[], nths bigint[], out numbers bigint[], out heads bigint[], out start bigint, out moved bigint)
-  language plpgsql volatile set enable_nestloop = off set enable_seqscan = off set jit = off as $$
+  language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_nestloop = off set enable_seqscan = off
+  set jit = off as $$
 declare
   number integer;
   before bigint;
@@ -269,7 +259,8 @@ create table choreo.watermarks (
 -- consumer has an unfinished step, looked up when the locks are held.
 -- +goose StatementBegin
 create function choreo.begin_batch(who text, sources text[], topics text[], partitions bigint[],
-  out clock timestamptz, out marks bigint[], out busy boolean) language plpgsql volatile as $$
+  out clock timestamptz, out marks bigint[], out busy boolean)
+  language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 declare
   mark bigint;
 begin
@@ -295,7 +286,7 @@ $$;
 -- False for a consumer that is paused: who pauses it waits for the rows' locks,
 -- and so for the batches that have not seen it.
 create function choreo.advance_watermarks(who text, sources text[], topics text[], partitions bigint[], marks bigint[])
-  returns boolean language plpgsql volatile as $$
+  returns boolean language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 begin
   if exists (select from choreo.consumers c where c.consumer = who and c.paused_at is not null) then
     return false;
@@ -314,7 +305,7 @@ $$;
 -- +goose StatementBegin
 create function choreo.log_ids(sources text[], topics text[], partitions bigint[], firsts bigint[], nexts bigint[],
   after bigint)
-  returns setof text language plpgsql stable as $$
+  returns setof text language plpgsql stable set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 begin
   for i in 1 .. cardinality(topics) loop
     return next (select string_agg(l.event_id || ' ', '' order by l.sequence) from choreo.event_log l
