@@ -172,11 +172,15 @@ func (w *world) close() error {
 		_, err := pool.ExecContext(ctx, `drop database `+pq.QuoteIdentifier(w.name)+` with (force)`)
 		return err
 	}))
-	if len(w.topics) > 0 {
-		_, err := w.client().DeleteTopics(ctx, &kafka.DeleteTopicsRequest{Topics: w.topics})
-		errs = append(errs, err)
+	return errors.Join(append(errs, w.deleteTopics(ctx))...)
+}
+
+func (w *world) deleteTopics(ctx context.Context) error {
+	if len(w.topics) == 0 {
+		return nil
 	}
-	return errors.Join(errs...)
+	_, err := w.client().DeleteTopics(ctx, &kafka.DeleteTopicsRequest{Topics: w.topics})
+	return err
 }
 
 func (b *bench) client() *kafka.Client {

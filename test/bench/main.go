@@ -84,6 +84,12 @@ func run(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.stop()) }()
+	if b.kafka == nil {
+		if err := b.warm(ctx); err != nil {
+			return err
+		}
+		b.say("the broker is warm")
+	}
 	r := &report{Machine: machine(), Broker: b.brokerName, Postgres: b.postgresName, Date: time.Now().UTC().Truncate(time.Second),
 		Rounds: o.rounds, Rows: map[string]*entry{}}
 	for _, row := range chosen {
