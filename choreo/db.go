@@ -130,7 +130,7 @@ func (db *DB) hint() {
 			if err != nil {
 				return
 			}
-			time.Sleep(hintsApart)
+			<-time.After(hintsApart)
 		}
 	}()
 }

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -35,6 +36,8 @@ type PostgresOptions struct {
 	Fast bool
 	// MaxConnections is 200 when zero.
 	MaxConnections int
+	// SharedBuffers is the memory for pages, as Postgres writes it; 128MB when empty.
+	SharedBuffers string
 	// Port to listen on, so that its clients find it again after a restart; a
 	// free one when zero.
 	Port int
@@ -202,7 +205,7 @@ func (p *Postgres) spawn(o PostgresOptions, bin binaries, as account, port int) 
 		"unix_socket_directories": "", // a path for all to see, and limited to 107 bytes
 		"cluster_name":            p.data.mark(),
 		"max_connections":         strconv.Itoa(o.MaxConnections),
-		"shared_buffers":          "128MB",
+		"shared_buffers":          cmp.Or(o.SharedBuffers, "128MB"),
 		"logging_collector":       "off", // the log is our stdout
 		"timezone":                "UTC",
 		"log_timezone":            "UTC",

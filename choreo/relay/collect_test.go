@@ -1,10 +1,12 @@
 package relay_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"testing"
+	"time"
 
 	"troupe/choreo"
 	"troupe/choreo/choreotest"
@@ -125,6 +127,55 @@ func TestOnlyTheGapsAreRead(t *testing.T) {
 	}
 	if n := s.Count(`select count(*) from choreo.event_log where source = '/crm'`); n != 1 {
 		t.Errorf("it stands in the log %d times", n)
+	}
+}
+
+// What a relay published up to its end, the next need not read again.
+func TestAStoppedRelayHasStoredHowFarItCollected(t *testing.T) {
+	t.Parallel()
+	s, p := setUp(t)
+	ctx, stop := context.WithCancel(t.Context())
+	ran := make(chan error)
+	go func() { ran <- relay.New(s.DB, p, p, slog.New(slog.DiscardHandler)).Run(ctx, nil) }()
+	for n := range 50 {
+		s.Emit("tick", ticked{fmt.Sprint(n), n, ""})
+	}
+	choreotest.Eventually(t, "all is forwarded", func() bool { return s.Count(`select coalesce(sum(sequence), 0) from choreo.forwarded`) == 50 })
+	stop()
+	if err := <-ran; err != nil {
+		t.Fatal(err)
+	}
+	if n := s.Count(`select sum(next_offset) from choreo.collected`); n != 50 {
+		t.Errorf("the next relay begins at %d, want 50", n)
+	}
+}
+
+// Where all that is read is ours, as after a relay was killed, the lease is not
+// locked: sequencing need not wait for it.
+func TestReadingOurOwnDoesNotHoldUpTheRelay(t *testing.T) {
+	t.Parallel()
+	s, p := setUp(t)
+	s.Emit("tick", ticked{"c", 1, ""}, ticked{"d", 1, ""})
+	if err := drain(t, relay.New(s.DB, p, p, slog.New(slog.DiscardHandler))); err != nil { // and it is killed
+		t.Fatal(err)
+	}
+	r := nextRelay(t, s, p)
+	if err := drain(t, r); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := s.DB.Pool().Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback() // it only holds the lock
+	if _, err := tx.Exec(`select from choreo.leases for update`); err != nil {
+		t.Fatal(err)
+	}
+	within, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	p.read = 0
+	if _, err := r.Collect(within); err != nil || p.read != 2 {
+		t.Errorf("%d records of our own were read: %v", p.read, err)
 	}
 }
 

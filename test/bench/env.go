@@ -65,11 +65,15 @@ func start(ctx context.Context, o *options, log *slog.Logger) (_ *bench, err err
 	return b, err
 }
 
+// sharedBuffers are a server's that is set up for its memory; 128 MB, as Postgres
+// has them at first, do not hold the table of a million accounts and its index.
+const sharedBuffers = "1GB"
+
 // startPostgres starts the server with the times of commits noted: latencies
 // are taken from these, on both sides, by one clock.
 func (b *bench) startPostgres(ctx context.Context) (err error) {
 	open := func() error {
-		b.postgres, err = embedded.StartPostgres(ctx, embedded.PostgresOptions{Dir: b.dir, Log: b.log})
+		b.postgres, err = embedded.StartPostgres(ctx, embedded.PostgresOptions{Dir: b.dir, Log: b.log, SharedBuffers: sharedBuffers})
 		return err
 	}
 	if err := open(); err != nil {
@@ -89,9 +93,10 @@ func (b *bench) startPostgres(ctx context.Context) (err error) {
 		return err
 	}
 	return b.withPool(func(pool *sql.DB) error {
-		var fsync, tracked string
+		var fsync, tracked, buffers string
 		err := pool.QueryRowContext(ctx, `select current_setting('server_version'), current_setting('fsync'),
-			current_setting('track_commit_timestamp')`).Scan(&b.postgresName, &fsync, &tracked)
+			current_setting('track_commit_timestamp'), current_setting('shared_buffers')`).Scan(&b.postgresName, &fsync, &tracked, &buffers)
+		b.postgresName += ", shared_buffers " + buffers
 		if err == nil && (fsync != "on" || tracked != "on") {
 			err = fmt.Errorf("fsync is %s and track_commit_timestamp %s", fsync, tracked)
 		}

@@ -29,6 +29,8 @@ func growthRows() []*row {
 	return []*row{
 		grown("consume", "consumed, OnBatch, Parallel()", "events/s", consuming(1, inParallel)),
 		grown("consume_merged", "consumed, OnBatch, one batch at a time", "events/s", consuming(1, merged)),
+		grown("consume_merged_rowless", "consumed, OnBatch, one batch at a time, no row of the million updated", "events/s",
+			consumingOf(1, noUpdateMerged, checkOurFacts)),
 		grown("consume_each", "consumed, On, Parallel(), a statement of its own per event", "events/s", consuming(4, oneByOne)),
 		grown("relay", "relayed from the outbox to Kafka", "events/s", relaying),
 		grown("hop_200", "commit to the handler's commit, at 200/s", "ms", hop(200)),
