@@ -21,6 +21,7 @@ import (
 
 	"troupe/choreo"
 	"troupe/choreo/internal/safeguard"
+	"troupe/choreo/pgarray"
 )
 
 // States of a step.
@@ -70,7 +71,7 @@ func BusyLines(ctx context.Context, u *choreo.Unit, consumer string, lines []str
 		  lateral (select from choreo.steps where consumer = $1 and line = u.line and `+open+` limit 1) s)
 		select l.line from (select line from held order by line) l,
 		lateral (select id from choreo.steps where consumer = $1 and line = l.line and `+open+`
-		         order by place desc limit 1`+share+`) s`, consumer, pq.Array(lines))
+		         order by place desc limit 1`+share+`) s`, consumer, pgarray.Text(lines))
 	if err != nil {
 		return nil, fmt.Errorf("looking at the lines of %s: %w", consumer, err)
 	}
