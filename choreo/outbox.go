@@ -53,18 +53,8 @@ var outboxColumns = [...]struct {
 // all alike, as type and emitter are in most batches, is one value and no array:
 // four arrays fewer are a fifth of what the insertion costs Postgres.
 //
-// One fact, as of most commands, is a row: arrays would cost more than it does.
+// One fact, as of most commands, needs no array at all.
 func insertion(facts []*pending, at time.Time) (statement string, args []any) {
-	if len(facts) == 1 {
-		args = []any{at, facts[0].data}
-		var into, values strings.Builder
-		for _, c := range outboxColumns {
-			args = append(args, c.of(facts[0]))
-			fmt.Fprintf(&into, "%s, ", c.name)
-			fmt.Fprintf(&values, "$%d, ", len(args))
-		}
-		return `insert into choreo.outbox (` + into.String() + `at, data) values (` + values.String() + `$1, $2)`, args
-	}
 	data := make(pgarray.Bytea, len(facts))
 	for i, p := range facts {
 		data[i] = p.data
@@ -84,8 +74,13 @@ func insertion(facts []*pending, at time.Time) (statement string, args []any) {
 		fmt.Fprintf(&arrays, "$%d::text[], ", len(args))
 		fmt.Fprintf(&names, "%s, ", c.name)
 	}
-	return `insert into choreo.outbox (` + into.String() + `at, data)
-		select ` + values.String() + `$1::timestamptz, f.data
+	insert := `insert into choreo.outbox (` + into.String() + `at, data)
+		select ` + values.String() + `$1::timestamptz, `
+	if len(facts) == 1 {
+		args[1] = facts[0].data
+		return insert + `$2::bytea`, args
+	}
+	return insert + `f.data
 		from unnest(` + arrays.String() + `$2::bytea[]) with ordinality as f (` + names.String() + `data, n)
 		order by f.n`, args
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"troupe/choreo"
 	"troupe/choreo/internal/safeguard"
@@ -83,16 +84,11 @@ func (r *Relay) verify(ctx context.Context) error {
 // endsOf is where the partitions of the streams end, of those that can be asked, in
 // one request: one by one, those of a flow take seconds on a broker that is busy.
 func (r *Relay) endsOf(ctx context.Context, streams []known) (map[place]int64, error) {
-	var topics []string
-	for _, s := range streams { // by topic
-		if len(topics) == 0 || topics[len(topics)-1] != s.topic {
-			topics = append(topics, s.topic)
-		}
+	topics := make([]string, len(streams))
+	for i, s := range streams { // by topic
+		topics[i] = s.topic
 	}
-	if len(topics) == 0 {
-		return nil, nil
-	}
-	all, err := r.reader.Ends(ctx, topics)
+	all, err := r.reader.Ends(ctx, slices.Compact(topics))
 	ends := map[place]int64{}
 	for _, end := range all {
 		ends[place{end.Topic, end.Partition}] = end.Offset

@@ -11,8 +11,9 @@ import (
 	"testing"
 )
 
-// An engine that gives up the order within a partition: the simulation says what is broken, shows the
-// trace and ends with exit code 1; the seed it names tells the same once more.
+// An engine that gives up the order within a partition: the simulation says what is
+// broken, shows the trace and ends with exit code 1; the seed it names tells the same
+// once more.
 func TestABrokenInvariantEndsTheRunWithItsTrace(t *testing.T) {
 	t.Parallel()
 	program := filepath.Join(t.TempDir(), "simulate")
