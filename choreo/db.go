@@ -27,6 +27,10 @@ type Options struct {
 	MaxEventBytes int       // of a fact with its headers; 900 KiB by default
 	Views         *sql.DB   // the database that views live in; nil: this one
 	Recent        bool      // remember what was just committed, for LastOf
+
+	// Unhinted leaves it to the relay to look for what was committed: for a
+	// simulation, where nothing runs beside the scheduler.
+	Unhinted bool
 }
 
 // DB is a database of the choreography. It is safe for concurrent use.
@@ -39,6 +43,7 @@ type DB struct {
 	log      *sql.DB // of the database that holds the log: pool, but in a database of views
 	views    *DB     // nil where views live here
 	recent   *Recent // nil: nothing is remembered
+	unhinted bool
 
 	cuts cuts
 
@@ -47,7 +52,7 @@ type DB struct {
 
 // Open makes a handle of a migrated database. The pool stays the caller's.
 func Open(ctx context.Context, pool *sql.DB, flow *Flow, o Options) (*DB, error) {
-	db := &DB{pool: pool, flow: flow, random: o.Random, maxBytes: o.MaxEventBytes}
+	db := &DB{pool: pool, flow: flow, random: o.Random, maxBytes: o.MaxEventBytes, unhinted: o.Unhinted}
 	if db.random == nil {
 		db.random = rand.Reader
 	}
@@ -117,6 +122,9 @@ const hintsApart = 3 * time.Millisecond
 // transaction Postgres would serialise the commits of all notifiers. Its own
 // commit does not wait for the disk. A lost hint costs one polling interval.
 func (db *DB) hint() {
+	if db.unhinted {
+		return
+	}
 	db.hintAgain.Store(true)
 	if !db.hinting.CompareAndSwap(false, true) {
 		return

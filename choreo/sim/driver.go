@@ -152,7 +152,6 @@ func (c *conn) abandon() {
 	if c.inTx {
 		c.inTx = false
 		_ = c.exec("rollback")
-		c.sim.ended.Store(true)
 	}
 	c.bad = true
 }
@@ -170,9 +169,6 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 }
 
 func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (result driver.Result, err error) {
-	if processOf(ctx) == nil && c.proc == nil && strings.Contains(query, "pg_notify") {
-		return driver.RowsAffected(0), nil // a hint: nobody listens here
-	}
 	err = c.statement(ctx, query, args, func() (err error) {
 		result, err = c.conn.ExecContext(context.Background(), query, args)
 		return err
@@ -198,11 +194,8 @@ func (c *conn) statement(ctx context.Context, query string, args []driver.NamedV
 		}
 		err := do()
 		c.noteStatement(query, err)
-		if autocommit {
-			c.sim.ended.Store(true)
-			if err == nil && strings.Contains(query, "choreo.steps") {
-				c.sim.stepsStale.Store(true)
-			}
+		if autocommit && err == nil && strings.Contains(query, "choreo.steps") {
+			c.sim.stepsStale.Store(true)
 		}
 		return err
 	})
@@ -300,7 +293,6 @@ func (t tx) Commit() error {
 	return c.run(context.Background(), atCommit, "commit", func() error {
 		if c.failed {
 			c.inTx = false
-			c.sim.ended.Store(true)
 			return errors.Join(c.exec("rollback"), pq.ErrInFailedTransaction)
 		}
 		if c.losesCommit(c.proc) {
@@ -308,7 +300,6 @@ func (t tx) Commit() error {
 		}
 		err := c.exec("commit")
 		c.inTx = false
-		c.sim.ended.Store(true)
 		if err == nil && c.proc != nil {
 			c.sim.committed(c.proc, c.emitted, c.wroteSteps)
 		}
@@ -323,7 +314,6 @@ func (t tx) Rollback() error {
 		return errLost
 	}
 	c.inTx = false
-	c.sim.ended.Store(true)
 	if c.proc != nil {
 		c.proc.pending = nil
 	}
@@ -368,10 +358,6 @@ func (c *conn) Close() error {
 func (k *connector) back(b *backend) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.closed { // a hint was on its way
-		_ = b.conn.Close()
-		return
-	}
 	k.idle = append(k.idle, b)
 }
 

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -144,9 +145,7 @@ func (s *Sim) turn(p *process, v verdict) {
 	p.pid.Store(0)
 	p.resume <- v
 	s.await(p)
-	if s.ended.Swap(false) {
-		s.settleBlocked()
-	}
+	s.settleBlocked()
 }
 
 func mark(v verdict) string {
@@ -164,35 +163,54 @@ type event struct {
 	what  string
 }
 
-// take notes who gave the turn back, and where it stands.
-func (s *Sim) take(e event) *process {
+// take notes where the one that has given the turn back stands.
+func (s *Sim) take(e event, from *process) {
+	if e.p != from {
+		s.broken(fmt.Errorf("%s#%d went on without its turn, in that of %s#%d", e.p.name, e.p.id, from.name, from.id))
+	}
 	e.p.state, e.p.kind, e.p.what = e.state, e.kind, e.what
-	return e.p
 }
 
-// await waits until the process gives the turn back, or waits for a lock. Those
-// that get a lock meanwhile park.
+// await waits until the process gives the turn back, or waits for a lock. It is
+// the only one that runs.
 func (s *Sim) await(p *process) {
-	for wait := 2 * time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
-		s.timer.Reset(wait)
-		select {
-		case e := <-s.events:
-			if s.take(e) == p {
-				s.left(p)
-				return
-			}
-			continue
-		case <-s.timer.C:
-		}
-		if p.pid.Load() == 0 || !s.waitsForLock(p) {
-			continue
-		}
-		p.state = blocked
-		p.waited.Store(true)
+	s.runs(p)
+	switch p.state {
+	case blocked:
 		s.trace(p.saga, "%s#%d waits for a lock", p.name, p.id)
 		s.counts["waits for locks"]++
 		s.breakDeadlock(p)
-		return
+	default:
+		s.left(p)
+	}
+}
+
+// runs returns when the process has given the turn back, or is seen to wait for a
+// lock: then its session of Postgres is stopped, where it sleeps. Postgres may
+// wake several at once, which would go on side by side, each as fast as it can;
+// stopped, they go on as the scheduler says.
+func (s *Sim) runs(p *process) {
+	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
+		s.timer.Reset(wait)
+		select {
+		case e := <-s.events:
+			s.take(e, p)
+			return
+		case <-s.timer.C:
+		}
+		if p.pid.Load() != 0 && s.waitsForLock(p) {
+			p.state = blocked
+			p.waited.Store(true)
+			s.signal(p, syscall.SIGSTOP)
+			return
+		}
+	}
+}
+
+// signal stops the session of a process, or has it go on.
+func (s *Sim) signal(p *process, sig syscall.Signal) {
+	if err := syscall.Kill(int(p.pid.Load()), sig); err != nil {
+		s.broken(fmt.Errorf("sending %v to a session of Postgres, which must run on this machine: %w", sig, err))
 	}
 }
 
@@ -227,20 +245,19 @@ func outcomeOf(err error) string {
 
 // blockers asks Postgres which of its sessions hold up the process.
 func (s *Sim) blockers(p *process) []int64 {
-	t, err := s.monitor.query(`select array_to_string(pg_blocking_pids(`+strconv.FormatInt(p.pid.Load(), 10)+`), ',')`, nil)
+	return s.pids(`pg_blocking_pids(` + strconv.FormatInt(p.pid.Load(), 10) + `)`)
+}
+
+func (s *Sim) waitsForLock(p *process) bool { return len(s.blockers(p)) > 0 }
+
+// pids asks Postgres for an array of sessions.
+func (s *Sim) pids(array string) (pids []int64) {
+	t, err := s.monitor.query(`select array_to_string(`+array+`, ',')`, nil)
 	if err != nil {
 		s.broken(err)
 		return nil
 	}
-	var text string
-	switch v := t.values[0][0].(type) {
-	case string:
-		text = v
-	case []byte:
-		text = string(v)
-	}
-	var pids []int64
-	for part := range strings.SplitSeq(text, ",") {
+	for part := range strings.SplitSeq(t.text(t.values[0][0]), ",") {
 		if pid, err := strconv.ParseInt(part, 10, 64); err == nil {
 			pids = append(pids, pid)
 		}
@@ -248,35 +265,35 @@ func (s *Sim) blockers(p *process) []int64 {
 	return pids
 }
 
-func (s *Sim) waitsForLock(p *process) bool { return len(s.blockers(p)) > 0 }
-
-// settleBlocked finds, after a transaction has ended, who is not waiting any
-// more. Each of them parks where it has got its lock.
-func (s *Sim) settleBlocked() {
-	for again := true; again; {
-		again = false
-		for _, p := range slices.Clone(s.live) {
-			if p.state == blocked && s.unblocked(p) {
-				again = true
-			}
+// given is the first of the blocked whose lock has been given to it; nil where
+// all of them wait still.
+func (s *Sim) given() *process {
+	byPid, all := map[int64]*process{}, []string{}
+	for _, p := range s.live {
+		if p.state == blocked {
+			byPid[p.pid.Load()] = p
+			all = append(all, strconv.FormatInt(p.pid.Load(), 10))
 		}
 	}
+	if len(all) == 0 {
+		return nil
+	}
+	free := s.pids(`array(select pid from unnest(array[` + strings.Join(all, ",") + `]) with ordinality as of (pid, nth)
+		where pg_blocking_pids(pid) = '{}' order by nth)`)
+	if len(free) == 0 {
+		return nil
+	}
+	return byPid[free[0]]
 }
 
-// unblocked waits until a blocked process is seen to wait still, or has parked.
-func (s *Sim) unblocked(p *process) bool {
-	for p.state == blocked {
-		if s.waitsForLock(p) {
-			return false
-		}
-		s.timer.Reset(300 * time.Microsecond)
-		select {
-		case e := <-s.events: // whoever it is: it has its lock
-			s.take(e)
-		case <-s.timer.C:
-		}
+// settleBlocked finds who is given the lock that it waits for: whoever had it has
+// committed, rolled back, or failed. Each of them goes on to where it parks, or
+// waits for the next, one after the other.
+func (s *Sim) settleBlocked() {
+	for p := s.given(); p != nil && s.err == nil; p = s.given() {
+		s.signal(p, syscall.SIGCONT)
+		s.runs(p)
 	}
-	return true
 }
 
 // breakDeadlock cancels the statement of the process that has just closed a
@@ -314,7 +331,7 @@ func (s *Sim) breakDeadlock(p *process) {
 	if _, err := s.monitor.query(fmt.Sprintf(`select pg_cancel_backend(%d)`, p.pid.Load()), nil); err != nil {
 		s.broken(err)
 	}
-	for p.state == blocked {
-		s.take(<-s.events)
-	}
+	s.signal(p, syscall.SIGCONT)
+	s.take(<-s.events, p)
+	s.settleBlocked()
 }

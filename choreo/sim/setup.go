@@ -54,7 +54,7 @@ var quiet = slog.New(slog.DiscardHandler)
 // startEngine opens the database, and makes two relays, two runners of steps and
 // what each consumer keeps in memory, as processes do that have just started.
 func (s *Sim) startEngine(ctx context.Context) (err error) {
-	if s.DB, err = choreo.Open(ctx, s.pool, s.flow, choreo.Options{Random: randomness{s}}); err != nil {
+	if s.DB, err = choreo.Open(ctx, s.pool, s.flow, choreo.Options{Random: randomness{s}, Unhinted: true}); err != nil {
 		return err
 	}
 	for i := range s.relays {

@@ -23,6 +23,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/lib/pq"
@@ -59,7 +60,9 @@ type Options struct {
 	Seed   uint64
 	Sagas  int
 	Faults bool
-	// Database is the URL of a database that is migrated and otherwise empty.
+	// Database is the URL of a database that is migrated and otherwise empty. Its
+	// server runs on this machine, as us or below us: its sessions are stopped and
+	// continued.
 	Database string
 	Verbose  bool // the trace goes to standard error as it comes
 	// Mutation names a safeguard of the engine to be switched off, in a build
@@ -120,7 +123,6 @@ type Sim struct {
 	lastID     int
 	tick       int
 	start, now time.Time
-	ended      atomic.Bool // a transaction has ended since the last look
 	stepsStale atomic.Bool
 	err        error
 	panicked   error
@@ -304,6 +306,11 @@ func (s *Sim) connect(ctx context.Context) error {
 func (s *Sim) disconnect() error {
 	if s.monitor == nil {
 		return nil
+	}
+	for _, p := range s.live { // where a run was broken off: a stopped session would outlive it
+		if p.state == blocked {
+			s.signal(p, syscall.SIGCONT)
+		}
 	}
 	err := errors.Join(s.pool.Close(), s.backends.close(), s.monitor.conn.Close())
 	s.monitor = nil
