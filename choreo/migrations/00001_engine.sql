@@ -380,6 +380,24 @@ create index steps_unknown on choreo.steps (consumer, id) where state = 'unknown
 create index steps_watch on choreo.steps (consumer, watch_at) where watch_at is not null;
 create index steps_saga on choreo.steps (saga, consumer, key);
 
+-- Those of some lines of a consumer that have an unfinished step, whose last row is
+-- locked in each. Most have none, and are found to have none before any is sorted.
+-- +goose StatementBegin
+create function choreo.busy_lines(who text, lines text[]) returns setof text
+  language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
+begin
+  return query
+    with held as materialized (select distinct u.line from unnest(lines) as u (line),
+      lateral (select from choreo.steps s where s.consumer = who and s.line = u.line
+               and s.state in ('waiting','calling','parked') and s.place is not null limit 1) s)
+    select l.line from (select h.line from held h order by h.line) l,
+    lateral (select s.id from choreo.steps s where s.consumer = who and s.line = l.line
+             and s.state in ('waiting','calling','parked') and s.place is not null
+             order by s.place desc limit 1 for share) s;
+end
+$$;
+-- +goose StatementEnd
+
 -- From when to when a process saw that a provider did not answer: it counts for
 -- no step that waits to give up.
 create table choreo.outages (

@@ -55,23 +55,17 @@ type New struct {
 
 // BusyLines finds those of the lines that have an unfinished step. It locks the
 // last row of each FOR SHARE: without that a step put behind one that is just
-// finishing is never woken. Most lines have none, and are found to have none before
-// any is sorted or locked.
+// finishing is never woken.
 func BusyLines(ctx context.Context, u *choreo.Unit, consumer string, lines []string) (map[string]bool, error) {
 	busy := map[string]bool{}
 	if len(lines) == 0 || safeguard.Off("head of line") {
 		return busy, nil
 	}
-	share := " for share"
+	query := `select choreo.busy_lines($1, $2)`
 	if safeguard.Off("promotion lock") {
-		share = ""
+		query = `select distinct line from choreo.steps where consumer = $1 and line = any($2) and ` + open
 	}
-	rows, err := u.SQL().QueryContext(ctx, `
-		with held as materialized (select distinct u.line from unnest($2::text[]) as u (line),
-		  lateral (select from choreo.steps where consumer = $1 and line = u.line and `+open+` limit 1) s)
-		select l.line from (select line from held order by line) l,
-		lateral (select id from choreo.steps where consumer = $1 and line = l.line and `+open+`
-		         order by place desc limit 1`+share+`) s`, consumer, pgarray.Text(lines))
+	rows, err := u.SQL().QueryContext(ctx, query, consumer, pgarray.Text(lines))
 	if err != nil {
 		return nil, fmt.Errorf("looking at the lines of %s: %w", consumer, err)
 	}
