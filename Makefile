@@ -22,7 +22,7 @@ build: ## bin/troupe
 
 .PHONY: test
 test: ## all tests that need only Go (Postgres is found or fetched, Kafka is embedded)
-	$(GO) test -vet=off ./... # make lint vets
+	$(GO) test -vet=off -p $$(($$(getconf _NPROCESSORS_ONLN) + 1)) ./... # they wait for servers now and then; make lint vets
 
 .PHONY: crowds
 crowds: ## the crowds of the acceptance tests in full: 200 sign-ups with one address, 1,000 posts with ten tags, 200 rentals of one night, 3 × 20 things taken back at random moments, 100 times
