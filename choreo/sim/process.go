@@ -265,25 +265,34 @@ func (s *Sim) pids(array string) (pids []int64) {
 	return pids
 }
 
+// blocked are those that wait for a lock, in the order they came in.
+func (s *Sim) blocked() (all []*process) {
+	for _, p := range s.live {
+		if p.state == blocked {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
 // given is the first of the blocked whose lock has been given to it; nil where
 // all of them wait still.
 func (s *Sim) given() *process {
-	byPid, all := map[int64]*process{}, []string{}
-	for _, p := range s.live {
-		if p.state == blocked {
-			byPid[p.pid.Load()] = p
-			all = append(all, strconv.FormatInt(p.pid.Load(), 10))
-		}
-	}
+	all := s.blocked()
 	if len(all) == 0 {
 		return nil
 	}
-	free := s.pids(`array(select pid from unnest(array[` + strings.Join(all, ",") + `]) with ordinality as of (pid, nth)
-		where pg_blocking_pids(pid) = '{}' order by nth)`)
-	if len(free) == 0 {
-		return nil
+	ids := make([]string, len(all))
+	for i, p := range all {
+		ids[i] = strconv.FormatInt(p.pid.Load(), 10)
 	}
-	return byPid[free[0]]
+	free := s.pids(`array(select pid from unnest(array[` + strings.Join(ids, ",") + `]) pid where pg_blocking_pids(pid) = '{}')`)
+	for _, p := range all {
+		if slices.Contains(free, p.pid.Load()) {
+			return p
+		}
+	}
+	return nil
 }
 
 // settleBlocked finds who is given the lock that it waits for: whoever had it has
@@ -300,10 +309,8 @@ func (s *Sim) settleBlocked() {
 // circle of waiting, as Postgres would some time later.
 func (s *Sim) breakDeadlock(p *process) {
 	byPid := map[int64]*process{}
-	for _, q := range s.live {
-		if q.state == blocked {
-			byPid[q.pid.Load()] = q
-		}
+	for _, q := range s.blocked() {
+		byPid[q.pid.Load()] = q
 	}
 	seen := map[*process]bool{}
 	var circle func(q *process) bool
@@ -333,5 +340,4 @@ func (s *Sim) breakDeadlock(p *process) {
 	}
 	s.signal(p, syscall.SIGCONT)
 	s.take(<-s.events, p)
-	s.settleBlocked()
 }

@@ -307,10 +307,8 @@ func (s *Sim) disconnect() error {
 	if s.monitor == nil {
 		return nil
 	}
-	for _, p := range s.live { // where a run was broken off: a stopped session would outlive it
-		if p.state == blocked {
-			s.signal(p, syscall.SIGCONT)
-		}
+	for _, p := range s.blocked() { // where a run was broken off: a stopped session would outlive it
+		s.signal(p, syscall.SIGCONT)
 	}
 	err := errors.Join(s.pool.Close(), s.backends.close(), s.monitor.conn.Close())
 	s.monitor = nil
@@ -400,6 +398,7 @@ func (s *Sim) wait() bool {
 		// A circle may have closed when one got a lock and waited for the next.
 		for _, p := range slices.Clone(s.live) {
 			if s.breakDeadlock(p); p.state != blocked {
+				s.settleBlocked()
 				return true
 			}
 		}

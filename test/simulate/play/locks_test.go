@@ -38,8 +38,12 @@ func scramble(s *sim.Sim, n int) (acts []sim.Act) {
 				took := tookCells{Who: who}
 				for i, cell := range cells {
 					var number int64
+					divisor := 1
+					if i == fails {
+						divisor = 0
+					}
 					err := tx.QueryRowContext(ctx, `with taken as (update cells set n = n + 1 where id = $1 returning id)
-						insert into draws (who, cell) select $2, id / $3::int from taken returning number`, cell, who, min(1, abs(i-fails))).Scan(&number)
+						insert into draws (who, cell) select $2, id / $3::int from taken returning number`, cell, who, divisor).Scan(&number)
 					if err != nil {
 						return fmt.Errorf("taking cell %d: %w", cell, err)
 					}
@@ -53,8 +57,6 @@ func scramble(s *sim.Sim, n int) (acts []sim.Act) {
 	}
 	return acts
 }
-
-func abs(n int) int { return max(n, -n) }
 
 // Whoever waits for a lock goes on when it is given, one after the other and in
 // the same order every time: when those they wait for commit, fail or are the
